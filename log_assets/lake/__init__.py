@@ -41,7 +41,7 @@ class Lake(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """Every object under the folder `prefix`, in key order; with `after`, those whose key sorts behind it."""
         ...
 
@@ -51,6 +51,14 @@ class Lake(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are gone already are no error."""
+        ...
+
+    def now(self) -> datetime:
+        """The store's own clock (UTC): an empty object is put, looked at and removed, so it needs those rights."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what writes that were killed left outside the space of keys, if older; how many there were."""
         ...
 
     def location(self, prefix: str) -> str:

@@ -12,6 +12,7 @@ from log_assets.hour import Hour
 
 FORMAT_KEY = "lake.json"
 FORMAT = 1
+PROBE = "probe"
 RAW, ROWS, REJECTS, RECEIPTS, COMPACT, CAPTURE = "raw", "rows", "rejects", "receipts", "compact", "capture"
 
 

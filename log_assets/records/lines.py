@@ -30,7 +30,7 @@ class Packed:
     size: int
 
 
-def digest(content: bytes) -> str:
+def digest(content: bytes | bytearray) -> str:
     return hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
 
 

@@ -1,0 +1,105 @@
+"""The embedded query engine: DuckDB in process, over the registered partitions at their registered location.
+
+The SQL is Athena's; sqlglot translates it. A connection is made a query, so each sees the catalog as it is when it
+begins, and a generation that is swapped meanwhile is read to its end. `hour` is computed from a file's name, so
+that DuckDB leaves out the files whose hour the query does not ask for, before it opens them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+import duckdb
+import orjson
+import sqlglot
+
+from log_assets.catalog import Catalog
+from log_assets.errors import QueryError, SettingError
+from log_assets.query import QueryEngine, Result
+from log_assets.query.sql import DIALECT, TABLE, check_query, columns, view_ddl
+
+# What Athena has and DuckDB lacks, or has otherwise.
+_MACROS = """
+CREATE MACRO from_base64url(text) AS from_base64(replace(replace(text, '-', '+'), '_', '/'));
+CREATE MACRO url_extract_path(url) AS regexp_extract(url, '^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)', 1);
+"""
+_HOUR = r"/compact/([0-9-]+)/[0-9a-f]+/logs\.json\.gz$"
+
+
+def open_engine(url: str, catalog: Catalog) -> QueryEngine:
+    """The engine at `url` (QUERY_URL); the scheme picks the adapter.
+
+    Raises:
+        SettingError: another scheme than ``duckdb``.
+    """
+    if urlsplit(url).scheme != "duckdb":
+        raise SettingError(f"QUERY_URL={url!r} is not understood: use duckdb://")
+    return EmbeddedEngine(catalog)
+
+
+class EmbeddedEngine:
+    """DuckDB over what a catalog registers."""
+
+    url = "duckdb://"
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def ensure(self) -> None:
+        """Nothing to make: the view lives as long as a query."""
+
+    def run(self, sql: str, parameters: Sequence[str | int | float | None] = ()) -> Result:
+        translated = check_query(sql).sql("duckdb")
+        with duckdb.connect(":memory:") as connection:
+            try:
+                self._prepare(connection)
+                table = connection.sql(translated, params=list(parameters)).to_arrow_table()
+                profile = orjson.loads(connection.get_profiling_information("json"))
+            except duckdb.Error as error:
+                raise QueryError(f"the query failed: {_first_lines(error)}") from None
+        return Result(table, int(profile.get("io", {}).get("total_bytes_read", 0)))
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        files = [unquote(urlsplit(p.location).path) + "logs.json.gz" for p in self._catalog.partitions()]
+        spec = ", ".join(f"{_name(column.name)}: {_text(column.kind.sql('duckdb'))}" for column in columns())
+        names = ", ".join(_name(column.name) for column in columns())
+        if files:
+            source = (  # names, types and paths are ours, and quoted
+                f"SELECT {names}, regexp_extract(filename, {_text(_HOUR)}, 1) AS hour "  # noqa: S608
+                f"FROM read_json([{', '.join(_text(_literal_path(file)) for file in files)}], "
+                f"format = 'newline_delimited', compression = 'gzip', filename = true, columns = {{{spec}}}, "
+                "maximum_object_size = 134217728)"
+            )
+        else:
+            typed = [f"CAST(NULL AS {column.kind.sql('duckdb')}) AS {_name(column.name)}" for column in columns()]
+            source = f"SELECT {', '.join(typed)}, CAST(NULL AS VARCHAR) AS hour WHERE false"
+        connection.execute(_MACROS)
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE VIEW {TABLE} AS {source}")
+        connection.execute(sqlglot.transpile(view_ddl(), read=DIALECT, write="duckdb")[0])
+        # From here on SQL that came from outside runs: it may read the published files and nothing else.
+        folders = {file.split("/compact/")[0] + "/compact/" for file in files}
+        folders |= {_literal_path(folder) for folder in folders}
+        connection.execute(f"SET allowed_directories = [{', '.join(map(_text, sorted(folders)))}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("PRAGMA enable_profiling = 'no_output'")
+        connection.execute("SET lock_configuration = true")
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
+
+
+def _literal_path(path: str) -> str:
+    """A path in which nothing is taken for a glob pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(str(error).split("\n\n", 1)[0].split())

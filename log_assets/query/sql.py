@@ -1,0 +1,130 @@
+"""Reads `athena_sql/`: the table's columns, the view, and the saved queries with their parameters and defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import sqlglot
+from sqlglot import exp
+
+from log_assets.errors import QueryError
+
+DIALECT = "athena"
+TABLE = "compact_logs"
+VIEW = "logs"
+
+# The head of a saved query: a line that says what it is for, then a line a parameter, with its default.
+_PARAMETER = re.compile(r"-- (\w+) = (.*?): (.*)")
+_NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table's DDL: its name, its type as sqlglot knows it, and its comment."""
+
+    name: str
+    kind: exp.DataType
+    comment: str
+
+    @property
+    def hive_type(self) -> str:
+        return self.kind.sql("hive").lower().replace(": ", ":").replace(", ", ",")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    default: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedQuery:
+    """A query of `athena_sql/queries`: its SQL holds ``:name`` where a parameter goes."""
+
+    name: str
+    title: str
+    parameters: tuple[Parameter, ...]
+    sql: str
+
+    def bind(self, given: Mapping[str, str]) -> tuple[str, list[str]]:
+        """The SQL with a ``?`` for each parameter, and the values in that order; defaults where none is given.
+
+        Raises:
+            QueryError: a parameter is given that the query doesn't have.
+        """
+        values = {parameter.name: parameter.default for parameter in self.parameters}
+        if unknown := sorted(set(given) - set(values)):
+            raise QueryError(f"query {self.name} has no parameter {unknown[0]!r}; it has: {', '.join(values)}")
+        values |= given
+        bound: list[str] = []
+
+        def mark(match: re.Match[str]) -> str:
+            bound.append(values[match[1]])
+            return "?"
+
+        return _NAMED.sub(mark, self.sql), bound
+
+
+def table_ddl() -> str:
+    return _text("tables", TABLE)
+
+
+def view_ddl() -> str:
+    return _text("views", VIEW)
+
+
+@cache
+def columns() -> tuple[Column, ...]:
+    """The table's columns in order, without the partition's."""
+    tree = sqlglot.parse_one(table_ddl(), read=DIALECT)
+    return tuple(
+        Column(definition.name, definition.args["kind"], _comment(definition))
+        for definition in tree.this.find_all(exp.ColumnDef)
+        if definition.parent is tree.this
+    )
+
+
+@cache
+def saved_queries() -> dict[str, SavedQuery]:
+    """Every saved query by name."""
+    found = {}
+    for file in sorted((files("athena_sql") / "queries").iterdir(), key=lambda file: file.name):
+        name = file.name.removesuffix(".sql")
+        head: list[str] = []
+        body: list[str] = []
+        for line in file.read_text().splitlines():
+            (head if line.startswith("--") and not body else body).append(line)
+        parameters = [Parameter(*match.groups()) for line in head if (match := _PARAMETER.fullmatch(line))]
+        title = " ".join(line.removeprefix("-- ") for line in head if not _PARAMETER.fullmatch(line))
+        found[name] = SavedQuery(name, title, tuple(parameters), "\n".join(body))
+    return found
+
+
+def check_query(sql: str) -> exp.Query:
+    """The one query that `sql` is.
+
+    Raises:
+        QueryError: it does not parse, is more than one statement, or is no query.
+    """
+    try:
+        trees = sqlglot.parse(sql, read=DIALECT)
+    except sqlglot.errors.SqlglotError as error:
+        problem = str(error).split("\n", 1)[0]
+        raise QueryError(f"the query could not be read: {problem}") from None
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise QueryError("only one SELECT at a time is run here: the table belongs to the pipeline")
+    return trees[0]
+
+
+def _text(folder: str, name: str) -> str:
+    return (files("athena_sql") / folder / f"{name}.sql").read_text()
+
+
+def _comment(definition: exp.ColumnDef) -> str:
+    found = definition.find(exp.CommentColumnConstraint)
+    return found.this.name if found else ""

@@ -1,0 +1,66 @@
+"""What is known of an hour's lines without reading them again: it stands in manifests and in the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from log_assets.records import ids
+from log_assets.records.ids import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of one generation.
+
+    Attributes:
+        records: lines.
+        size: bytes of the gzip object.
+        content_size: bytes of the lines, uncompressed.
+        id_ranges: the record ids, as sorted disjoint ranges.
+        conflicts: ids that more than one line bears.
+        row_version: the version of the row that the lines are written in.
+    """
+
+    records: int
+    size: int
+    content_size: int
+    id_ranges: tuple[Range, ...]
+    conflicts: int
+    row_version: int
+
+    @classmethod
+    def of(cls, lines: Sequence[bytes], size: int, content_size: int, row_version: int) -> Self:
+        found = ids.ids_of(lines)
+        return cls(len(lines), size, content_size, ids.ranges_of(found), ids.doubles(found), row_version)
+
+    @property
+    def first_record_id(self) -> int | None:
+        return self.id_ranges[0][0] if self.id_ranges else None
+
+    @property
+    def last_record_id(self) -> int | None:
+        return self.id_ranges[-1][1] if self.id_ranges else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "records": self.records,
+            "size": self.size,
+            "content_size": self.content_size,
+            "id_ranges": [list(pair) for pair in self.id_ranges],
+            "conflicts": self.conflicts,
+            "row_version": self.row_version,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError or ValueError when `data` is no summary."""
+        return cls(
+            records=int(data["records"]),
+            size=int(data["size"]),
+            content_size=int(data["content_size"]),
+            id_ranges=tuple((int(first), int(last)) for first, last in data["id_ranges"]),
+            conflicts=int(data["conflicts"]),
+            row_version=int(data["row_version"]),
+        )

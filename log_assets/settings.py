@@ -1,0 +1,130 @@
+"""Settings: four URLs and a key, from the environment and `.env`; the environment wins."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Self
+
+from dotenv import load_dotenv
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from log_assets.errors import HourError, SettingError
+from log_assets.hour import Hour
+from log_assets.records.token import Keyring
+
+DOTENV = ".env"
+DEMO_SOURCE = "demo://"
+DEFAULT_DAYS = 7
+
+
+def _hour(value: object) -> Hour | None:
+    if value is None or value == "":
+        return None
+    try:
+        return Hour(str(value))
+    except HourError as error:
+        raise ValueError(str(error)) from None
+
+
+class Settings(BaseSettings):
+    """The settings as they stand; `Settings.load()` makes them.
+
+    The field's alias is the environment variable; its description is the line in the README's table.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, arbitrary_types_allowed=True)
+
+    source_url: str = Field(
+        DEMO_SOURCE, alias="SOURCE_URL", description="where logs come from; default: the bundled demo source"
+    )
+    f_key: SecretStr | None = Field(
+        None, alias="f_key", description="the source's Fernet key; several, newest first, with commas between"
+    )
+    lake_url: str = Field("", alias="LAKE_URL", description="where objects go; default: a folder under LOG_ASSETS_HOME")
+    catalog_url: str = Field(
+        "", alias="CATALOG_URL", description="where partitions are registered; default: SQLite under LOG_ASSETS_HOME"
+    )
+    query_url: str = Field("duckdb://", alias="QUERY_URL", description="what runs SQL; default: DuckDB, in process")
+    home: Path = Field(
+        Path(".log_assets"), alias="LOG_ASSETS_HOME", description="the folder for all that has no other place"
+    )
+    dagster_home: Path = Field(
+        Path(), alias="DAGSTER_HOME", description="Dagster's own folder; default: dagster under LOG_ASSETS_HOME"
+    )
+    start_hour: Annotated[Hour | None, BeforeValidator(_hour)] = Field(
+        None, alias="START_HOUR", description="the first partition, like 2023-03-10-01; init sets it to a week ago"
+    )
+    refresh_minutes: int = Field(
+        15, alias="REFRESH_MINUTES", ge=0, description="how often the hour in progress is compacted; 0: at its close"
+    )
+    source_allow_http: bool = Field(
+        False, alias="SOURCE_ALLOW_HTTP", description="1 allows a source without https on another host"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings,)
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read `.env` of the working directory into the environment, then the environment.
+
+        `.env` goes into the environment itself, so that AWS variables in it reach every client and child alike.
+
+        Raises:
+            SettingError: a setting is malformed; the text names the variable, never its value.
+        """
+        load_dotenv(Path.cwd() / DOTENV, override=False)
+        # An empty variable is one that isn't set: compose files and unit files write them so.
+        empty = [name for name in cls.variables() if os.environ.get(name) == ""]
+        for name in empty:
+            del os.environ[name]
+        try:
+            settings = cls()
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise SettingError(f"{first['loc'][0]} is malformed: {first['msg']}") from None
+        home = settings.home.absolute()
+        return settings.model_copy(
+            update={
+                "home": home,
+                "dagster_home": settings.dagster_home if settings.dagster_home != Path() else home / "dagster",
+                "lake_url": settings.lake_url or (home / "lake").as_uri(),
+                "catalog_url": settings.catalog_url or f"sqlite://{home / 'catalog.db'}",
+            }
+        )
+
+    @classmethod
+    def variables(cls) -> dict[str, str]:
+        """Every environment variable with its description."""
+        return {field.alias or name: field.description or "" for name, field in cls.model_fields.items()}
+
+    @property
+    def is_demo(self) -> bool:
+        return self.source_url.startswith(DEMO_SOURCE)
+
+    def first_hour(self, now: datetime) -> Hour:
+        """`START_HOUR`, or midnight UTC a week before `now`."""
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.start_hour or Hour.of(midnight - timedelta(days=DEFAULT_DAYS))
+
+    def keyring(self) -> Keyring:
+        """Raises `SettingError` when `f_key` is missing or malformed."""
+        if self.f_key is None:
+            where = "run log-assets init" if self.is_demo else f"put f_key=… into {DOTENV} or the environment"
+            raise SettingError(f"f_key is not set, so nothing can be decrypted (capture goes on without it): {where}")
+        return Keyring.parse(self.f_key.get_secret_value())
+
+    @property
+    def has_key(self) -> bool:
+        return self.f_key is not None

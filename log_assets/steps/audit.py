@@ -1,0 +1,145 @@
+"""Audit: what is published, what is missing, and whether an hour is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from log_assets.catalog import Catalog, Partition
+from log_assets.errors import LogAssetsError
+from log_assets.hour import Hour
+from log_assets.lake import Lake, layout
+from log_assets.records import ids, row
+from log_assets.records.ids import Findings, Range, Reset
+from log_assets.records.lines import union
+from log_assets.steps.compact import read_generation
+from log_assets.steps.transform import with_rejects
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HourStatus:
+    """One published hour; `missing` counts the ids lost before a record of this hour."""
+
+    hour: Hour
+    records: int
+    bytes: int
+    first_record_id: int | None
+    last_record_id: int | None
+    missing: int
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    hours: list[HourStatus]
+    missing: dict[Hour, list[Range]]
+    resets: list[Reset]
+    rejected: int
+    rejects: dict[str, int]
+
+    @property
+    def missing_total(self) -> int:
+        return sum(hour.missing for hour in self.hours)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureReport:
+    """What the capture logs of an hour tell.
+
+    Attributes:
+        capturers: how many wrote a log; none when the hour came from history.
+        polls, failures: summed over them.
+        longest_gap: the longest time between two good polls of the best capturer, in seconds.
+        lost: ids that rolled past every window and stand in no published hour around.
+        spooled: how many windows waited for the lake.
+    """
+
+    capturers: int
+    polls: int
+    failures: int
+    longest_gap: float | None
+    lost: tuple[Range, ...]
+    spooled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """What was found in an hour's object; `problems` is empty when it is sound."""
+
+    records: int
+    problems: list[str] = field(default_factory=list)
+
+
+def findings(catalog: Catalog) -> Findings:
+    """Missing ids, conflicts between hours and resets, over everything published. Reads the catalog only."""
+    return ids.compare([(partition.hour, partition.summary.id_ranges) for partition in catalog.partitions()])
+
+
+def status(lake: Lake, catalog: Catalog) -> Status:
+    """Every published hour. Reads the catalog, and of the lake only what was rejected."""
+    partitions = list(catalog.partitions())
+    found = ids.compare([(partition.hour, partition.summary.id_ranges) for partition in partitions])
+    rejects: dict[str, int] = {}
+    for receipt in with_rejects(lake):
+        for reason, number in receipt.rejects.items():
+            rejects[reason] = rejects.get(reason, 0) + number
+    hours = [
+        HourStatus(
+            hour=partition.hour,
+            records=partition.summary.records,
+            bytes=partition.summary.size,
+            first_record_id=partition.summary.first_record_id,
+            last_record_id=partition.summary.last_record_id,
+            missing=ids.count(found.missing.get(partition.hour, [])),
+            conflicts=partition.summary.conflicts + found.conflicts.get(partition.hour, 0),
+        )
+        for partition in partitions
+    ]
+    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects)
+
+
+def soundness(lake: Lake, partition: Partition) -> Soundness:
+    """Read an hour's object and check it: sorted and unique, every row of this hour, fitting the schema, lossless,
+    and as many as the catalog says."""
+    try:
+        found = read_generation(lake, partition.hour, partition.digest)
+    except LogAssetsError as error:
+        return Soundness(0, [str(error)])
+    problems = []
+    if found != union([found]):
+        problems.append("lines are not sorted and unique")
+    strangers = [line for line in found if row.hour_of_line(line) != partition.hour]
+    unfit = [line for line in found if not row.fits(line)]
+    changed = [a for a, b in zip(found, row.reencode(found), strict=True) if a != b]
+    for bad, what in (
+        (strangers, "of another hour"),
+        (unfit, "not fitting the schema"),
+        (changed, "not equal to their restored and shortened record"),
+    ):
+        if bad:
+            problems.append(f"{len(bad)} rows {what}, the first: {bad[0][:200].decode(errors='replace').strip()}")
+    if len(found) != partition.summary.records:
+        problems.append(f"{len(found)} rows, the catalog says {partition.summary.records}")
+    return Soundness(len(found), problems)
+
+
+def capture_report(lake: Lake, hour: Hour, known: Iterable[Range]) -> CaptureReport:
+    """What the capture logs of `hour` tell; `known` are the ids published around it."""
+    logs: list[dict[str, Any]] = [
+        orjson.loads(lake.get(entry.key)) for entry in lake.entries(f"{layout.CAPTURE}/{hour}")
+    ]
+    gaps = [log["longest_gap_seconds"] for log in logs if log["longest_gap_seconds"] is not None]
+    lost = ids.merge((first, last) for log in logs for first, last in log["lost_ids"])
+    return CaptureReport(
+        capturers=len(logs),
+        polls=sum(log["polls"] for log in logs),
+        failures=sum(log["failures"] for log in logs),
+        longest_gap=min(gaps) if gaps else None,
+        lost=ids.subtract(lost, known),
+        spooled=sum(len(log["spooled"]) for log in logs),
+    )

@@ -1,0 +1,265 @@
+"""Capture: fetch what the source shows and write it down, unchanged.
+
+The source shows a rolling window; what is not fetched before it rolls on is gone for ever. So capture needs no key,
+no catalog and no Dagster, puts under `raw/` and `capture/` only, and waits in a local spool when the lake cannot be
+written. It looks into a body just far enough to see which record ids it holds: to pace itself, and to say when some
+fell between two windows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import orjson
+
+from log_assets.errors import LakeError, SourceError
+from log_assets.hour import Hour
+from log_assets.lake import Lake, layout
+from log_assets.records import ids, lines
+from log_assets.records.ids import Range
+from log_assets.source import Body, Source
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+LOG_EVERY = timedelta(minutes=1)
+MAX_SPOOL = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between two polls: aims at `overlap` of each window being known already, between floor and ceiling."""
+
+    first: float = 5.0
+    floor: float = 1.0
+    ceiling: float = 20.0
+    overlap: float = 0.5
+
+    def next(self, now: float, new: int, total: int, elapsed: float) -> float:
+        """The next interval, from `new` of `total` records having come in `elapsed` seconds."""
+        if total == 0 or elapsed <= 0:
+            return now
+        if new >= total:
+            return max(self.floor, now / 2)
+        wanted = elapsed * total * (1 - self.overlap) / max(new, 1)
+        # Halfway there: one burst or lull should not make it swing.
+        return min(self.ceiling, max(self.floor, (now + wanted) / 2))
+
+
+@dataclass(slots=True)
+class CaptureLog:
+    """What a capturer saw in one hour; written to the lake once a minute."""
+
+    capturer: str
+    hour: Hour
+    polls: int = 0
+    failures: int = 0
+    windows: int = 0
+    longest_gap_seconds: float | None = None
+    spooled: list[str] = field(default_factory=list)
+    lost_ids: list[Range] = field(default_factory=list)
+
+
+def known_digests(lake: Lake) -> set[str]:
+    """Digests of all bodies that were ever put, tidied ones included."""
+    return {
+        layout.window_digest(layout.window_of(entry.key))
+        for prefix in (layout.RAW, layout.RECEIPTS)
+        for entry in lake.entries(prefix)
+    }
+
+
+def put_window(lake: Lake, body: bytes, now: datetime) -> str:
+    """Write one body down; gives the window's name."""
+    packed = lines.pack(body)
+    window = layout.window_name(now, packed.digest)
+    lake.put(layout.raw_key(window), packed.data)
+    return window
+
+
+def is_empty(body: bytes) -> bool:
+    return not body.strip() or body.split() in ([b"[]"], [b"[", b"]"])
+
+
+def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> list[str]:
+    """Write down bodies that stay where they are (a folder, a history); those that the lake knows are skipped.
+
+    Raises:
+        SourceError: after everything that could be read was written.
+    """
+    known = known_digests(lake)
+    windows = []
+    for body in bodies:
+        digest = lines.digest(body.content)
+        if digest in known or is_empty(body.content):
+            continue
+        known.add(digest)
+        windows.append(put_window(lake, body.content, now()))
+    return windows
+
+
+class Capturer:
+    """Polls a rolling window until it is told to stop."""
+
+    def __init__(self, source: Source, lake: Lake, spool: Lake, now: Clock, pace: Pace | None = None) -> None:
+        self._source, self._lake, self._spool, self._now = source, lake, spool, now
+        self._pace = pace or Pace()
+        self._interval = self._pace.first
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._log = CaptureLog(self._name, Hour.of(now()))
+        self._logged = now()
+        self._last_digest = ""
+        self._last_good: datetime | None = None
+        self._seen: set[int | str] = set()
+        self._top: int | None = None
+        self._waiting = sum(entry.size for entry in spool.entries(""))
+
+    def run(self, stop: threading.Event) -> None:
+        """Poll until `stop` is set; the window in hand is written first."""
+        try:
+            while not stop.is_set():
+                self.poll()
+                if self._now() - self._logged >= LOG_EVERY or Hour.of(self._now()) != self._log.hour:
+                    self.write_log()
+                stop.wait(self._interval)
+        finally:
+            self.write_log()
+
+    def poll(self) -> list[str]:
+        """Fetch once and write down what is new; gives the names of the windows put into the lake.
+
+        A source that fails is counted and reported, not raised: the next poll comes soon.
+        """
+        self._log.polls += 1
+        windows = self.deliver()
+        try:
+            bodies = list(self._source.windows())
+        except SourceError as error:
+            self._log.failures += 1
+            self._interval = max(self._pace.floor, self._interval / 2)
+            logger.error("%s", error)
+            return windows
+        moment = self._now()
+        for body in bodies:
+            windows += self._keep(body, moment)
+        if self._last_good is not None:
+            gap = (moment - self._last_good).total_seconds()
+            self._log.longest_gap_seconds = max(gap, self._log.longest_gap_seconds or 0.0)
+        self._last_good = moment
+        return windows
+
+    def deliver(self) -> list[str]:
+        """Put what waits in the spool into the lake, oldest first; gives the names of the windows put."""
+        delivered: list[str] = []
+        if not self._waiting:
+            return delivered
+        try:
+            for entry in list(self._spool.entries("")):
+                fetched = layout.name_of(entry.key)
+                body = lines.unpack(self._spool.get(entry.key), layout.window_digest(fetched), entry.key)
+                delivered.append(put_window(self._lake, body, self._now()))
+                self._log.spooled.append(layout.window_landed(fetched).isoformat())
+                self._spool.delete([entry.key])
+            self._waiting = 0
+        except LakeError as error:
+            logger.error("windows still wait in the spool: %s", error)
+        if delivered:
+            logger.info("delivered %d windows from the spool", len(delivered))
+        return delivered
+
+    def write_log(self) -> None:
+        """Write the capture log down, and begin another one when the hour has changed."""
+        try:
+            content = orjson.dumps(self._log)
+            self._lake.replace(layout.capture_key(self._log.hour, self._name), content)
+            self._logged = self._now()
+        except LakeError as error:
+            logger.error("the capture log waits: %s", error)
+            return
+        hour = Hour.of(self._now())
+        if hour != self._log.hour:
+            self._log = CaptureLog(self._name, hour)
+
+    def _keep(self, body: Body, moment: datetime) -> list[str]:
+        digest = lines.digest(body.content)
+        if digest == self._last_digest or is_empty(body.content):
+            self._interval = self._pace.next(self._interval, 0, 1, self._elapsed(moment))
+            return []
+        self._adjust(body, moment)
+        try:
+            window = put_window(self._lake, body.content, self._now())
+        except LakeError as error:
+            self._put_in_spool(body.content, moment, error)
+            windows = []
+        else:
+            windows = [window]
+        self._last_digest = digest
+        self._log.windows += 1
+        return windows
+
+    def _put_in_spool(self, body: bytes, moment: datetime, reason: LakeError) -> None:
+        packed = lines.pack(body)
+        if self._waiting + len(packed.data) > MAX_SPOOL:
+            self._log.failures += 1
+            logger.error("a window is lost: the spool %s is full and %s", self._spool.url, reason)
+            return
+        try:
+            self._spool.put(f"{layout.window_name(moment, packed.digest)}.json.gz", packed.data)
+        except LakeError as error:
+            self._log.failures += 1
+            logger.error("a window is lost: %s, and %s", reason, error)
+            return
+        self._waiting += len(packed.data)
+        logger.error("a window waits in the spool %s: %s", self._spool.url, reason)
+
+    def _elapsed(self, moment: datetime) -> float:
+        return (moment - self._last_good).total_seconds() if self._last_good else 0.0
+
+    def _adjust(self, body: Body, moment: datetime) -> None:
+        """Pace by how much of the window is new, and note the ids that fell between this window and the last."""
+        found = _record_ids(body.content)
+        if found is None:
+            self._log.failures += 1
+            logger.error("%s answered with something that is no list of records; it is kept all the same", body.name)
+            return
+        new = found - self._seen
+        if self._seen:
+            before = self._interval
+            self._interval = self._pace.next(self._interval, len(new), len(found), self._elapsed(moment))
+            if len(new) == len(found) and before != self._interval:
+                logger.warning("windows do not overlap: polling every %.1f s now", self._interval)
+        numbers = [number for number in found if isinstance(number, int)]
+        if numbers and self._top is not None and 1 < min(numbers) - self._top <= ids.RESET_JUMP:
+            lost = (self._top + 1, min(numbers) - 1)
+            self._log.lost_ids.append(lost)
+            logger.warning("records fell between two windows: ids %s", ids.write([lost]))
+        if numbers:
+            self._top = max(numbers)
+        self._seen = found
+
+
+def _record_ids(body: bytes) -> set[int | str] | None:
+    """What identifies each record of a body: its `recordId`, or its token; None when it is no list of records."""
+    try:
+        items = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(items, list):
+        return None
+    found: set[int | str] = set()
+    for item in items:
+        if isinstance(item, dict):
+            number, token = item.get("recordId"), item.get("data")
+            if isinstance(number, int) and not isinstance(number, bool):
+                found.add(number)
+            elif isinstance(token, str):
+                found.add(token)
+    return found
