@@ -6,6 +6,7 @@ the digest of the body: ``20230310T014900123Z-<digest>``.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 from log_assets.hour import Hour
@@ -93,3 +94,8 @@ def hour_of(key: str) -> Hour:
 
 def row_version_of(key: str) -> int:
     return int(name_of(key).rsplit("-", 2)[-2].removeprefix("v"))
+
+
+def work_digest(keys: list[str]) -> str:
+    """A short digest of sorted keys."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]

@@ -86,6 +86,11 @@ def subtract(ranges: Iterable[Range], known: Iterable[Range]) -> tuple[Range, ..
     return tuple(left)
 
 
+def gaps(ranges: Sequence[Range]) -> list[Range]:
+    """The ids between sorted disjoint ranges."""
+    return [(a[1] + 1, b[0] - 1) for a, b in pairwise(ranges)]
+
+
 def ids_of(lines: Iterable[bytes]) -> list[int]:
     """The `record_id` column of lines, in their order; lines without one are left out."""
     found = map(_RECORD_ID.match, lines)

@@ -10,7 +10,7 @@ class Reason(StrEnum):
     """The reasons as they stand in reject files, receipts, metadata and `status`."""
 
     NOT_A_LIST = "body is not a list of records"
-    NO_TOKEN = "no token"
+    NO_TOKEN = "no token"  # noqa: S105
     KEY = "wrong key or tampered token"
     NOT_A_DICT = "neither JSON nor a dict literal"
     NOT_JSON_VALUE = "a value JSON cannot hold"

@@ -21,6 +21,7 @@ from log_assets.records import lines, row
 from log_assets.records.summary import Summary
 
 _ATTEMPTS = 5
+_SAMPLE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,13 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """The outcome of one compaction: the generation, and how many of its rows files and lines are new."""
+    """The outcome of one compaction: the generation, how many of its rows files and lines are new, and a few lines."""
 
     generation: Generation
     published: Partition | None
     new_rows: int
     new_lines: int
+    sample: tuple[bytes, ...] = ()
 
 
 def rows_keys(lake: Lake, hour: Hour) -> list[str]:
@@ -123,7 +125,7 @@ def _compact(lake: Lake, hour: Hour, keys: list[str], published: Partition | Non
     generation = Generation(hour, packed.digest, before.union(new), previous, summary)
     content = _manifest(generation)
     lake.put(layout.manifest_key(hour, packed.digest, lines.digest(content)), content)
-    return Compacted(generation, published, len(new), len(everything) - len(old))
+    return Compacted(generation, published, len(new), len(everything) - len(old), tuple(everything[:_SAMPLE]))
 
 
 def read_generation(lake: Lake, hour: Hour, digest: str) -> list[bytes]:

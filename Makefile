@@ -1,0 +1,48 @@
+# Two commands set everything up: `make demo` and `make test`. They need Python 3.11+, make and git.
+
+PYTHON ?= python3
+PORT ?= 3000
+UI ?= 1
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .log_assets/demo
+STAMP := $(VENV)/.installed
+
+.PHONY: demo clean-demo test test-slow test-browser lint format install clean
+
+demo: $(STAMP)
+	@mkdir -p $(DEMO)
+	@PORT=$(PORT) UI=$(UI) sh deploy/demo.sh $(abspath $(BIN)) $(DEMO)
+
+clean-demo:
+	rm -rf $(DEMO)
+
+test: $(STAMP)
+	$(BIN)/pytest -n 2
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -n 2 -m slow
+
+test-browser: $(STAMP)
+	$(BIN)/pytest -m browser
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(STAMP)
+
+# Made anew when what is asked for changes.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .log_assets

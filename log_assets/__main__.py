@@ -1,0 +1,5 @@
+"""`python -m log_assets` is `log-assets`."""
+
+from log_assets.cli import main
+
+main()

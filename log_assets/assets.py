@@ -1,0 +1,207 @@
+"""The assets: raw_logs → compact_logs → logs_table, one partition an hour.
+
+One op does all three, so that an hour that fails takes no other with it. Dagster buffers what an op yields and
+loses it when the op raises; so each hour's materialization and check results are logged when they are done, and
+the op ends with one `Failure` that names the hours that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from log_assets import checks, describe, worker
+from log_assets.asset_keys import COMPACT, RAW, TABLE
+from log_assets.errors import LogAssetsError
+from log_assets.hour import FORMAT, Hour
+from log_assets.resources import CatalogResource, KeyResource, LakeResource, QueryResource, Resources, SourceResource
+from log_assets.steps import fetch
+from log_assets.steps.compact import Compacted, compact
+from log_assets.steps.publish import Published, publish
+
+FAILED_HOURS = "failed_hours"
+# As many as one call to Glue takes.
+_HOURS_AT_ONCE = 100
+
+
+def partitions(first: Hour) -> dg.HourlyPartitionsDefinition:
+    """Hours from `first` on, in UTC; the hour in progress exists, and is queryable while it fills."""
+    return dg.HourlyPartitionsDefinition(start_date=first, fmt=FORMAT, timezone="UTC", end_offset=1)
+
+
+def _spec(
+    key: dg.AssetKey,
+    description: str,
+    kinds: set[str],
+    deps: Sequence[dg.AssetKey] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetSpec:
+    # Skippable: the op logs its results itself and yields none.
+    return dg.AssetSpec(
+        key,
+        description=description,
+        kinds=kinds,
+        deps=deps,
+        metadata=metadata,
+        group_name="web_logs",
+        owners=["team:data-engineering"],
+        skippable=True,
+    )
+
+
+def specs() -> list[dg.AssetSpec]:
+    """What exists, with the words a person reads in the UI."""
+    return [
+        _spec(
+            RAW,
+            "Windows of encrypted records as the source showed them, and their rows by hour of the event. The "
+            "capturer and the sensor keep it up to date; materializing an hour by hand asks the source for it.",
+            {"python", "json"},
+        ),
+        _spec(
+            COMPACT,
+            "One immutable gzip object an hour: the sorted set of its records, one line of JSON each, lossless. "
+            "A late record makes a new generation; the one that is published never changes.",
+            {"python", "json"},
+            deps=[RAW],
+        ),
+        _spec(
+            TABLE,
+            "The hour as a partition of the table compact_logs, pointing at its newest generation. Query the "
+            'view logs for decoded columns: `log-assets query "SELECT * FROM logs LIMIT 5"`.',
+            {"table", "sql"},
+            deps=[COMPACT],
+            metadata={"dagster/column_schema": describe.table_schema(), "dagster/table_name": "compact_logs"},
+        ),
+    ]
+
+
+def build_assets(first: Hour) -> dg.AssetsDefinition:
+    """The three assets and their checks, with partitions from `first` on."""
+    partitions_def = partitions(first)
+
+    @dg.multi_asset(
+        name="hours",
+        specs=specs(),
+        check_specs=checks.specs(partitions_def),
+        can_subset=True,
+        partitions_def=partitions_def,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def hours(  # noqa: PLR0917 (Dagster gives resources by name)
+        context: dg.AssetExecutionContext,
+        source: SourceResource,
+        lake: LakeResource,
+        catalog: CatalogResource,
+        query: QueryResource,
+        key: KeyResource,
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        context.instance.add_run_tags(context.run_id, worker.tags())
+        work = _Work(context, Resources(source, lake, catalog, query, key))
+        wanted = [Hour(partition) for partition in context.partition_keys]
+        if RAW in context.selected_asset_keys:
+            work.fetch(wanted, first)
+        for start in range(0, len(wanted), _HOURS_AT_ONCE):
+            work.hours(wanted[start : start + _HOURS_AT_ONCE])
+        # Every result was logged already; a generator that yields nothing keeps Dagster from adding its own.
+        yield from ()
+        work.end()
+
+    return hours
+
+
+class _Work:
+    """One run of the op: what is selected, over which ports, and what failed so far."""
+
+    def __init__(self, context: dg.AssetExecutionContext, ports: Resources) -> None:
+        self._context = context
+        self._ports = ports
+        self._lake, self._catalog = ports.lake.open(), ports.catalog.open()
+        self._failed: dict[Hour, str] = {}
+
+    def fetch(self, wanted: Sequence[Hour], first: Hour) -> None:
+        """Ask the source, write down and transform what it gives, and report the hours that came."""
+        keyring = self._ports.key.keyring()
+        source = self._ports.source.open()
+        came = fetch.Transformed()
+        try:
+            if source.has_history:
+                for hour in wanted:
+                    try:
+                        windows = fetch.fetch_history(self._lake, source, hour, _now)
+                        done = fetch.transform_all(self._lake, keyring, windows)
+                    except LogAssetsError as error:
+                        self._fail(hour, str(error))
+                        continue
+                    came.add(done)
+                    if problems := done.problems():
+                        self._fail(hour, "; ".join(problems))
+                    else:
+                        self._materialized(RAW, hour, describe.raw(hour, done, source.url))
+            else:
+                windows = fetch.fetch_now(self._lake, source, _now)
+                came = fetch.transform_all(self._lake, keyring, windows)
+                for problem in came.problems():
+                    self._context.log.error(problem)
+                for hour in wanted:
+                    if hour not in came.hours:
+                        self._context.log.warning(f"{hour}: nothing came; {source.url} shows only what is recent")
+                    self._materialized(RAW, hour, describe.raw(hour, came, source.url))
+        finally:
+            source.close()
+        now = Hour.of(_now())
+        for hour in came.hours:
+            if hour not in wanted and first <= hour <= now:
+                self._materialized(RAW, hour, describe.raw(hour, came, source.url))
+
+    def hours(self, wanted: Sequence[Hour]) -> None:
+        """Compact and publish hours and check them, as far as that is selected."""
+        selected = self._context.selected_asset_keys
+        compacted: dict[Hour, Compacted] = {}
+        # An hour that could not be fetched is not published empty.
+        todo = [hour for hour in wanted if hour not in self._failed]
+        if COMPACT in selected:
+            for hour in todo:
+                try:
+                    compacted[hour] = compact(self._lake, self._catalog, hour)
+                except LogAssetsError as error:
+                    self._fail(hour, str(error))
+                    continue
+                self._materialized(COMPACT, hour, describe.compacted(self._lake, compacted[hour]))
+        if TABLE in selected:
+            todo = [hour for hour in todo if hour not in self._failed]
+            for hour, outcome in publish(self._lake, self._catalog, todo, _now, compacted).items():
+                if isinstance(outcome, Published):
+                    self._materialized(TABLE, hour, describe.published(outcome))
+                else:
+                    self._fail(hour, str(outcome))
+        done = [hour for hour in wanted if hour not in self._failed]
+        for result in checks.evaluate(
+            self._context.selected_asset_check_keys, self._lake, self._catalog, self._ports.query, done
+        ):
+            self._context.log_event(checks.evaluation(self._context.instance, result))
+
+    def end(self) -> None:
+        """Raises `Failure`, naming each hour that failed."""
+        if self._failed:
+            lines = [f"{hour}: {why}" for hour, why in sorted(self._failed.items())]
+            raise dg.Failure(
+                description=f"{len(lines)} of {len(self._context.partition_keys)} hours failed:\n" + "\n".join(lines),
+                metadata={FAILED_HOURS: dg.MetadataValue.json(dict(sorted(self._failed.items())))},
+                # The hours that went well are recorded; trying the whole range again would only repeat them.
+                allow_retries=False,
+            )
+
+    def _materialized(self, asset: dg.AssetKey, hour: Hour, metadata: Mapping[str, Any]) -> None:
+        self._context.log_event(dg.AssetMaterialization(asset, metadata=metadata, partition=hour))
+
+    def _fail(self, hour: Hour, why: str) -> None:
+        self._failed[hour] = f"{self._failed[hour]}; {why}" if hour in self._failed else why
+        self._context.log.error(f"{hour}: {why}")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

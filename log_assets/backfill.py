@@ -1,0 +1,121 @@
+"""A backfill from the command line: one Dagster run over a range of hours, with a progress bar."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from log_assets import assets
+from log_assets.asset_keys import COMPACT, RAW, TABLE
+from log_assets.automation import FETCH_JOB, HOURS_JOB
+from log_assets.definitions import build_defs
+from log_assets.errors import HourError
+from log_assets.hour import Hour, hours_between
+from log_assets.settings import Settings
+
+_LOOK_SECONDS = 0.5
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """How a backfill ended: the run's id, the hours that are done, and why others failed."""
+
+    run_id: str
+    done: list[Hour]
+    failed: dict[Hour, str]
+
+
+def backfill(settings: Settings, first: Hour, last: Hour, *, fetch: bool, console: Console) -> Backfilled:
+    """Materialize every hour from `first` to `last`, both included, in one run that Dagster's UI shows.
+
+    Args:
+        settings: as loaded; DAGSTER_HOME is taken from them.
+        first, last: closed hours or the one in progress, none before START_HOUR.
+        fetch: ask the source first (a source with history).
+        console: where the progress bar goes.
+
+    Raises:
+        HourError: the range is empty, before START_HOUR or in the future.
+    """
+    start, now = settings.first_hour(datetime.now(UTC)), Hour.of(datetime.now(UTC))
+    if last < first:
+        raise HourError(f"no hour lies between {first} and {last}: --from comes first")
+    if first < start:
+        raise HourError(f"{first} lies before START_HOUR {start}: move START_HOUR in .env, or begin there")
+    if last > now:
+        raise HourError(f"{last} lies in the future: the hour in progress is {now}")
+    hours = list(hours_between(first, last))
+    run_id = str(uuid.uuid4())
+    job = build_defs(settings=settings).resolve_job_def(FETCH_JOB if fetch else HOURS_JOB)
+    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    with (
+        dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance,
+        _progress(instance, run_id, len(hours), fetch, console),
+    ):
+        result = job.execute_in_process(
+            run_config=_QUIET, instance=instance, run_id=run_id, tags=tags, raise_on_error=False
+        )
+        done = sorted(Hour(hour) for hour in _published(instance, run_id))
+    failed: dict[Hour, str] = {}
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        failed |= _failed_hours(event.step_failure_data, [hour for hour in hours if hour not in done])
+    return Backfilled(run_id, done, failed)
+
+
+def _failed_hours(data: StepFailureData, left: list[Hour]) -> dict[Hour, str]:
+    user_data = data.user_failure_data
+    found = user_data.metadata.get(assets.FAILED_HOURS) if user_data else None
+    if found is not None and isinstance(found.value, dict):
+        return {Hour(hour): why for hour, why in found.value.items()}
+    message = str(data.error.cause or data.error).strip().splitlines()[0] if data.error else "the run broke off"
+    return dict.fromkeys(left, message)
+
+
+def _published(instance: dg.DagsterInstance, run_id: str) -> set[str]:
+    found = _materializations(instance, run_id)
+    return {record.partition_key for record in found if record.asset_key == TABLE and record.partition_key}
+
+
+def _materializations(instance: dg.DagsterInstance, run_id: str) -> list[dg.EventLogRecord]:
+    of_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return list(instance.get_records_for_run(run_id, of_type=of_type).records)
+
+
+@contextmanager
+def _progress(instance: dg.DagsterInstance, run_id: str, hours: int, fetch: bool, console: Console) -> Iterator[None]:
+    """A bar an asset, moved by what the run has recorded so far."""
+    columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        wanted = [RAW, COMPACT, TABLE] if fetch else [COMPACT, TABLE]
+        tasks = {asset: progress.add_task(asset.to_user_string(), total=hours) for asset in wanted}
+        stop = threading.Event()
+
+        def look() -> None:
+            seen = Counter(record.asset_key for record in _materializations(instance, run_id))
+            for asset, task in tasks.items():
+                progress.update(task, completed=min(seen[asset], hours))
+
+        def watch() -> None:
+            while not stop.wait(_LOOK_SECONDS):
+                look()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+            look()

@@ -1,0 +1,332 @@
+"""The command line: `log-assets`. Exit codes: 0 done, 1 failed, 2 wrong usage; an error is one clear line."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import orjson
+from rich.console import Console
+
+from log_assets import output
+from log_assets.errors import HourError, LogAssetsError, SettingError
+from log_assets.hour import Hour
+from log_assets.lake.store import open_lake
+from log_assets.query.sql import saved_queries
+from log_assets.records.token import Keyring
+from log_assets.resources import Resources, resources
+from log_assets.settings import Settings
+
+Format = Literal["table", "csv", "json"]
+_FORMATS = click.Choice(["table", "csv", "json"])
+_PORT = 3000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class HourType(click.ParamType[Hour]):
+    name = "hour"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Hour:
+        try:
+            return Hour(value)
+        except HourError as error:
+            self.fail(str(error), param, ctx)
+
+
+HOUR = HourType()
+
+
+class Group(click.Group):
+    """Turns errors that are meant for the user into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LogAssetsError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="log_assets")
+def main() -> None:
+    """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    # These tell every request, with its whole URL.
+    for name in ("httpx", "httpcore", "stamina"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@main.command()
+def init() -> None:
+    """Make what is missing: .env, key of the demo source, lake, catalog, Dagster's folder. Safe to run again."""
+    from log_assets.init import initialise
+
+    for line in initialise(Path.cwd(), _now()):
+        click.echo(line)
+
+
+@main.command()
+def doctor() -> None:
+    """Check settings, source, lake, catalog, query engine and Dagster for real, and say what to mend."""
+    from log_assets.doctor import examine
+
+    bad = 0
+    for finding in examine(_now):
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}: {finding.said}")
+        bad += not finding.ok
+    if bad:
+        raise click.ClickException(f"{bad} of these must be mended")
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Fetch what the source shows now (a folder: all of it), read it, and end.")
+def poll(once: bool) -> None:
+    """Capture windows until Ctrl+C or SIGTERM; the window in hand is written first."""
+    from log_assets.steps.capture import Capturer
+    from log_assets.steps.fetch import fetch_now, transform_all
+
+    settings = Settings.load()
+    ports = resources(settings)
+    stop = threading.Event()
+    source = ports.source.open()
+    if once or not source.rolling:
+        lake = ports.lake.open()
+        try:
+            windows = fetch_now(lake, source, _now)
+        finally:
+            source.close()
+        click.echo(f"captured {len(windows)} new windows")
+        if settings.has_key:
+            from log_assets.steps.transform import pending
+
+            done = transform_all(lake, settings.keyring(), pending(lake))
+            kept, rejected = (sum(getattr(r, n) for r in done.receipts) for n in ("kept", "rejected"))
+            click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
+            published = _publish(ports, done.hours)
+            if published:
+                click.echo(f"published {', '.join(published)}")
+            if problems := done.problems():
+                raise click.ClickException("; ".join(problems))
+        return
+    with _stopped_by_signals(stop, on_stop=source.close):
+        spool = open_lake((settings.home / "spool").as_uri())
+        capturer = Capturer(source, ports.lake.open_for_capture(), spool, _now)
+        click.echo(f"capturing {source.url} into {settings.lake_url}; Ctrl+C ends it", err=True)
+        capturer.run(stop)
+    click.echo("stopped; every window fetched is written", err=True)
+
+
+def _publish(ports: Resources, hours: list[Hour]) -> list[str]:
+    """Publish the hours of the records that just came; those that fail are named in the error."""
+    from log_assets.steps.publish import Published, publish
+
+    outcome = publish(ports.lake.open(), ports.catalog.open(), hours, _now)
+    failed = [f"{hour}: {error}" for hour, error in outcome.items() if not isinstance(error, Published)]
+    if failed:
+        raise click.ClickException("; ".join(failed))
+    return [hour for hour, done in outcome.items() if isinstance(done, Published) and done.moved]
+
+
+@main.command()
+@click.option("--port", default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
+def up(port: int) -> None:
+    """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
+    import os
+
+    from log_assets.supervisor import Program, supervise
+
+    settings = Settings.load()
+    settings.keyring()
+    _check_port(port)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    module = ["-m", "log_assets.definitions"]
+    programs = [
+        Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),
+        Program("daemon", [sys.executable, "-m", "dagster", "daemon", "run", *module]),
+        Program(
+            "webserver",
+            [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *module],
+        ),
+    ]
+    stop = threading.Event()
+    click.echo(f"Dagster's UI: http://127.0.0.1:{port}/assets (Ctrl+C ends everything)", err=True)
+    with _stopped_by_signals(stop):
+        supervise(programs, stop)
+    click.echo("stopped", err=True)
+
+
+@main.command()
+@click.option("--from", "first", type=HOUR, required=True, help="The first hour, like 2023-03-10-01 (UTC).")
+@click.option("--to", "last", type=HOUR, required=True, help="The last hour, included.")
+def backfill(first: Hour, last: Hour) -> None:
+    """Ask a history source for hours, then compact, publish and check what is there, as one Dagster run."""
+    from log_assets.backfill import backfill as run_backfill
+
+    settings = Settings.load()
+    source = resources(settings).source.open()
+    has_history = source.has_history
+    source.close()
+    result = run_backfill(settings, first, last, fetch=has_history, console=Console(stderr=True))
+    click.echo(f"{len(result.done)} hours done (Dagster run {result.run_id})")
+    if result.failed:
+        for hour, why in sorted(result.failed.items()):
+            click.echo(f"{hour} failed: {why}", err=True)
+        raise click.ClickException(f"{len(result.failed)} hours failed; the others are done and recorded")
+
+
+@main.command()
+@click.argument("sql", required=False)
+@click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
+@click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of a saved query.")
+@click.option("--list", "listing", is_flag=True, help="Show the saved queries and their parameters.")
+def query(sql: str | None, form: Format, given: tuple[str, ...], listing: bool) -> None:
+    """Run SQL (one SELECT, over the view logs or the table compact_logs), or a saved query by its name."""
+    saved = saved_queries()
+    if listing:
+        for one in saved.values():
+            click.echo(f"{one.name}: {one.title}")
+            for parameter in one.parameters:
+                click.echo(f"    -p {parameter.name}={parameter.default}  {parameter.description}")
+        return
+    if not sql:
+        raise click.UsageError("give a SELECT, or the name of a saved query (--list shows them)")
+    pairs = [pair.partition("=") for pair in given]
+    if malformed := [name for name, mark, _ in pairs if not mark]:
+        raise click.UsageError(f"-p {malformed[0]}: write a parameter as NAME=VALUE")
+    values = {name: value for name, _, value in pairs}
+    if sql in saved:
+        text, parameters = saved[sql].bind(values)
+    elif values:
+        raise click.UsageError("parameters go with a saved query; in your own SQL write the value itself")
+    elif " " not in sql.strip():
+        raise click.UsageError(f"there is no saved query {sql!r} (--list shows them)")
+    else:
+        text, parameters = sql, []
+    result = resources(Settings.load()).query.open().run(text, parameters)
+    output.show(result.table, form)
+    click.echo(f"{result.table.num_rows} rows, {result.bytes_scanned:,} bytes scanned", err=True)
+
+
+@main.command()
+@click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
+def status(form: Format) -> None:
+    """Show every published hour: records, sizes, ids, and what is missing."""
+    from log_assets.steps import audit
+
+    ports = resources(Settings.load())
+    found = audit.status(ports.lake.open(), ports.catalog.open())
+    if form == "json":
+        data = {
+            "hours": [asdict(hour) for hour in found.hours],
+            "missing_total": found.missing_total,
+            "rejected": found.rejected,
+        }
+        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+        return
+    output.show_status(found, form)
+
+
+@main.command()
+@click.option("--hour", type=HOUR, required=True, help="A published hour, like 2023-03-10-01 (UTC).")
+def restore(hour: Hour) -> None:
+    """Print the original records of an hour, one a line as JSON, in order of record_id."""
+    from log_assets.records import row
+    from log_assets.steps.restore import restore as run_restore
+
+    ports = resources(Settings.load())
+    for record in run_restore(ports.lake.open(), ports.catalog.open(), hour):
+        sys.stdout.buffer.write(row.to_json(record) + b"\n")
+
+
+@main.command()
+def requeue() -> None:
+    """Read windows with rejected records again, once the cause is mended (a key added, an update)."""
+    from log_assets.steps.fetch import transform_all
+    from log_assets.steps.transform import with_rejects
+
+    settings = Settings.load()
+    ports = resources(settings)
+    lake = ports.lake.open()
+    before = with_rejects(lake)
+    done = transform_all(lake, settings.keyring(), [receipt.window for receipt in before])
+    left = sum(receipt.rejected for receipt in with_rejects(lake))
+    _publish(ports, done.hours)
+    came = sum(receipt.rejected for receipt in before)
+    click.echo(f"{came - left} of {came} rejected records could be read now; {left} are left")
+    if problems := done.problems():
+        raise click.ClickException("; ".join(problems))
+
+
+@main.command()
+@click.option("--raw-days", type=click.IntRange(min=0), help="Remove windows that were read and are older, too.")
+def tidy(raw_days: int | None) -> None:
+    """Remove what published generations have made superfluous (the sensor does it once a day)."""
+    from log_assets.steps.tidy import tidy as run_tidy
+
+    ports = resources(Settings.load())
+    done = run_tidy(ports.lake.open(), ports.catalog.open(), _now(), raw_days)
+    click.echo(
+        f"removed {done.rows} rows files, {done.generations} generations, {done.windows} windows, "
+        f"{done.staged} half-written files"
+    )
+
+
+@main.command()
+def keygen() -> None:
+    """Print a new Fernet key."""
+    click.echo(Keyring.generate())
+
+
+@main.command("demo-source")
+@click.option("--port", default=8000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--seed", default=0, show_default=True, help="Another seed makes other records.")
+def demo_source(port: int, seed: int) -> None:
+    """Serve a rolling window of demo records, and their history, as the real source would."""
+    from log_assets.source.demo_server import serve
+
+    keyring = Settings.load().keyring()
+    _check_port(port)
+    click.echo(f"window: http://127.0.0.1:{port}/logs", err=True)
+    click.echo(f"history: http://127.0.0.1:{port}/logs?from={{start}}&to={{end}}", err=True)
+    serve("127.0.0.1", port, keyring, seed=seed)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SettingError(f"port {port} is taken: choose another with --port or PORT=…") from None
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event, on_stop: Callable[[], None] | None = None) -> Iterator[None]:
+    """Set `stop` at Ctrl+C or SIGTERM, instead of breaking off wherever the program is."""
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        if on_stop:
+            on_stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,51 @@
+"""The only place that wires: settings, resources, assets, checks and automation, as Dagster loads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from log_assets.assets import build_assets
+from log_assets.automation import FETCH, HOURS, Rules, build_sensor, tidy_job
+from log_assets.resources import Resources, resources
+from log_assets.settings import Settings
+
+
+def build_defs(
+    resource_overrides: Mapping[str, Any] | None = None,
+    settings: Settings | None = None,
+    rules: Rules | None = None,
+) -> dg.Definitions:
+    """Everything Dagster has to know.
+
+    Args:
+        resource_overrides: resources to use in place of those the settings name.
+        settings: in place of the environment's.
+        rules: the sensor's pace, in place of the settings'.
+
+    Raises:
+        SettingError: a setting is malformed.
+    """
+    settings = settings or Settings.load()
+    rules = rules or Rules(refresh=timedelta(minutes=settings.refresh_minutes))
+    first = settings.first_hour(datetime.now(UTC))
+    return dg.Definitions(
+        assets=[build_assets(first)],
+        jobs=[HOURS, FETCH, tidy_job],
+        sensors=[build_sensor(first, rules)],
+        resources={**_by_name(resources(settings, by_name=True)), **(resource_overrides or {})},
+    )
+
+
+def _by_name(found: Resources) -> dict[str, Any]:
+    return {field.name: getattr(found, field.name) for field in fields(found)}
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Called by Dagster when it loads this module's definitions; importing it does nothing."""
+    return build_defs()

@@ -1,0 +1,73 @@
+"""`log-assets init`: makes what is missing, leaves what is there, and says which was which."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+from dotenv import dotenv_values, set_key
+
+from log_assets.errors import SettingError
+from log_assets.records.token import Keyring
+from log_assets.resources import resources
+from log_assets.settings import DOTENV, Settings
+
+_ONLY_OWNER = 0o600
+
+
+def initialise(folder: Path, now: datetime) -> Iterator[str]:
+    """Make `.env` in `folder`, the lake, the catalog, the view and Dagster's folder, as far as they are missing.
+
+    Yields a sentence for each. Raises `SettingError` at the end when `f_key` is missing and is not ours to make:
+    only the demo source's key is.
+    """
+    dotenv = folder / DOTENV
+    settings = Settings.load()
+    if settings.start_hour is None:
+        first = settings.first_hour(now)
+        _set(dotenv, "START_HOUR", first)
+        yield f"START_HOUR={first} written to {dotenv}: the first hour that can be published"
+    if not settings.has_key and settings.is_demo:
+        _set(dotenv, "f_key", Keyring.generate())
+        yield f"f_key written to {dotenv}: a key of its own for the demo source"
+    if dotenv.exists():
+        dotenv.chmod(_ONLY_OWNER)
+
+    settings = Settings.load()
+    ports = resources(settings)
+    ports.lake.open()
+    yield f"lake: {settings.lake_url}"
+    ports.catalog.open()
+    yield f"catalog: {settings.catalog_url}"
+    ports.query.open().ensure()
+    yield f"query engine: {settings.query_url}"
+    yield _dagster_home(settings.dagster_home)
+    if not settings.has_key:
+        raise SettingError(
+            f"f_key is not set, and only the owner of this source knows it: "
+            f"put a line f_key=… into {dotenv} or set it in the environment; capture needs no key"
+        )
+    settings.keyring()
+
+
+def _set(dotenv: Path, name: str, value: str) -> None:
+    """Write a setting down for good, and into this process's environment."""
+    if not dotenv.exists():
+        # Made empty and closed to others before a key goes in.
+        os.close(os.open(dotenv, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _ONLY_OWNER))
+    if not dotenv_values(dotenv).get(name):
+        set_key(dotenv, name, value, quote_mode="never")
+        dotenv.chmod(_ONLY_OWNER)
+    os.environ[name] = value
+
+
+def _dagster_home(home: Path) -> str:
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    if target.exists():
+        return f"Dagster: {home} (its dagster.yaml is left as it is)"
+    target.write_text((files("log_assets") / "dagster.yaml").read_text())
+    return f"Dagster: {home}"
