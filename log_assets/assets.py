@@ -5,8 +5,6 @@ loses it when the op raises; so each hour's materialization and check results ar
 the op ends with one `Failure` that names the hours that failed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -5,8 +5,6 @@ transformed, hours whose rows are not all published are stale and get a run. So 
 restarts and failures: the next tick sees the same difference. `steps.due` has the rules that need no Dagster.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -63,10 +63,9 @@ class Group(click.Group):
 @click.version_option(package_name="log_assets")
 def main() -> None:
     """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    # These tell every request, with its whole URL.
-    for name in ("httpx", "httpcore", "stamina"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Only this program's own voice: libraries tell every request with its whole URL.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("log_assets").setLevel(logging.INFO)
 
 
 @main.command()
@@ -157,7 +156,7 @@ def up(port: int) -> None:
     module = ["-m", "log_assets.definitions"]
     programs = [
         Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),
-        Program("daemon", [sys.executable, "-m", "dagster", "daemon", "run", *module]),
+        Program("daemon", [sys.executable, "-m", "dagster._daemon", "run", *module]),
         Program(
             "webserver",
             [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *module],

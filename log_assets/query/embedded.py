@@ -19,6 +19,7 @@ from log_assets.catalog import Catalog
 from log_assets.errors import QueryError, SettingError
 from log_assets.query import QueryEngine, Result
 from log_assets.query.sql import DIALECT, TABLE, check_query, columns, view_ddl
+from log_assets.records import row
 
 # What Athena has and DuckDB lacks, or has otherwise.
 _MACROS = """
@@ -63,8 +64,10 @@ class EmbeddedEngine:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         files = [unquote(urlsplit(p.location).path) + "logs.json.gz" for p in self._catalog.partitions()]
-        spec = ", ".join(f"{_name(column.name)}: {_text(column.kind.sql('duckdb'))}" for column in columns())
-        names = ", ".join(_name(column.name) for column in columns())
+        # Hive matches the keys of a line without regard to case, DuckDB to the letter.
+        keys = {key.lower(): key for key, _ in row.SCHEMA}
+        spec = ", ".join(f"{_name(keys[c.name])}: {_text(c.kind.sql('duckdb'))}" for c in columns())
+        names = ", ".join(f"{_name(keys[c.name])} AS {_name(c.name)}" for c in columns())
         if files:
             source = (  # names, types and paths are ours, and quoted
                 f"SELECT {names}, regexp_extract(filename, {_text(_HOUR)}, 1) AS hour "  # noqa: S608

@@ -1,0 +1,130 @@
+"""What tests build pipelines of: real adapters in a folder, real tokens, records like the real ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from log_assets.catalog import Catalog, Partition
+from log_assets.catalog.sqlite import open_catalog
+from log_assets.hour import Hour
+from log_assets.lake import Lake
+from log_assets.lake.format import check_format
+from log_assets.lake.store import open_lake
+from log_assets.query import QueryEngine
+from log_assets.query.embedded import open_engine
+from log_assets.records import row
+from log_assets.records.token import Keyring
+from log_assets.steps.capture import put_window
+from log_assets.steps.compact import read_generation
+from log_assets.steps.publish import Published, publish
+from log_assets.steps.transform import Receipt, WrongKey, transform
+
+Record = dict[str, Any]
+BASE = datetime(2023, 3, 10, 1, 0, tzinfo=UTC)
+H0 = Hour("2023-03-10-01")
+"""The hour of `record(0)`."""
+
+DATA = Path(__file__).parent / "data"
+
+
+def record(number: int, moment: datetime | None = None, **fields: Any) -> Record:
+    """A record of the real shape; `number` is its id and, in seconds after `BASE`, its time unless one is given."""
+    moment = moment or BASE + timedelta(seconds=number)
+    return {
+        "user_id": f"{number % 97:064x}",
+        "record_id": number,
+        "activity": ("view", "cart", "purchase")[number % 3],
+        "url": "/api/products/product/",
+        "method": "POST",
+        "name": "json_logger",
+        "inDate": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
+        "detail": {"message": "POST view", "levelname": "INFO"},
+    } | fields
+
+
+def real_records() -> list[Record]:
+    """The 40 real records, whole."""
+    lines = (DATA / "source_records.tsv").read_text().splitlines()[1:]
+    found = []
+    for line in lines:
+        record_id, user_id, activity, in_date = line.split("\t")
+        found.append(
+            record(
+                int(record_id),
+                user_id=user_id,
+                activity=activity,
+                inDate=in_date,
+                detail={"message": f"POST {activity}", "levelname": "INFO"},
+            )
+        )
+    return found
+
+
+def envelope(tokens: Iterable[tuple[int | None, Any]]) -> bytes:
+    """A window's body as the source sends it."""
+    return json.dumps(
+        [{"recordId": number, "ArrivalTimeStamp": 1678412891.818, "data": token} for number, token in tokens]
+    ).encode()
+
+
+def body(keyring: Keyring, records: Sequence[Record], write: Any = repr) -> bytes:
+    """A window's body that holds `records`, their plaintext a dict repr (or `json.dumps`)."""
+    return envelope(
+        (one.get("record_id"), keyring.encrypt(write(one).encode("utf-8", "surrogatepass")).decode()) for one in records
+    )
+
+
+@dataclass
+class Kit:
+    """A lake, a catalog and a key in a folder, and a clock that stands still until it is moved."""
+
+    folder: Path
+    keyring: Keyring = field(default_factory=lambda: Keyring.parse(Keyring.generate()))
+    clock: datetime = BASE + timedelta(hours=6)
+
+    def __post_init__(self) -> None:
+        self.lake: Lake = open_lake((self.folder / "lake").as_uri())
+        check_format(self.lake, create=True)
+        self.catalog: Catalog = open_catalog(f"sqlite://{self.folder}/catalog.db")
+        self.catalog.ensure()
+        self.engine: QueryEngine = open_engine("duckdb://", self.catalog)
+
+    def now(self) -> datetime:
+        self.clock += timedelta(milliseconds=1)
+        return self.clock
+
+    def capture(self, records: Sequence[Record], write: Any = repr) -> str:
+        return put_window(self.lake, body(self.keyring, records, write), self.now())
+
+    def transform(self, window: str, keyring: Keyring | None = None) -> Receipt | WrongKey:
+        return transform(self.lake, keyring or self.keyring, window)
+
+    def land(self, records: Sequence[Record]) -> Receipt:
+        """Capture and transform one window."""
+        receipt = self.transform(self.capture(records))
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    def publish(self, *hours: Hour) -> dict[Hour, Published]:
+        outcome = publish(self.lake, self.catalog, hours, self.now)
+        bad = {hour: error for hour, error in outcome.items() if not isinstance(error, Published)}
+        assert not bad, bad
+        return {hour: done for hour, done in outcome.items() if isinstance(done, Published)}
+
+    def partition(self, hour: Hour = H0) -> Partition:
+        return self.catalog.get([hour])[hour]
+
+    def records(self, hour: Hour = H0) -> list[Record]:
+        """The published hour's records, as the object that the partition points at holds them."""
+        return row.restore(read_generation(self.lake, hour, self.partition(hour).digest))
+
+    def ids(self, hour: Hour = H0) -> list[int]:
+        return sorted(one["record_id"] for one in self.records(hour))
+
+    def keys(self, prefix: str) -> list[str]:
+        return [entry.key for entry in self.lake.entries(prefix)]

@@ -1,0 +1,109 @@
+"""The lake's contract, over every adapter."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from log_assets.errors import LakeError, NotFound, SettingError
+from log_assets.hour import Hour
+from log_assets.lake import Lake, layout
+from log_assets.lake.format import check_format
+from log_assets.lake.store import open_lake
+
+
+@pytest.fixture(params=["local"])
+def lake(tmp_path: Path) -> Lake:
+    return open_lake((tmp_path / "a lake [1]*#").as_uri())
+
+
+def test_a_put_creates_and_never_overwrites(lake: Lake) -> None:
+    assert lake.put("raw/2023-03-10-01/a.json.gz", b"one")
+    assert not lake.put("raw/2023-03-10-01/a.json.gz", b"two")
+    assert lake.get("raw/2023-03-10-01/a.json.gz") == b"one"
+    lake.replace("raw/2023-03-10-01/a.json.gz", b"three")
+    assert lake.get("raw/2023-03-10-01/a.json.gz") == b"three"
+
+
+def test_what_is_not_there_is_said_with_its_name(lake: Lake) -> None:
+    with pytest.raises(NotFound, match=r"raw/nothing\.json"):
+        lake.get("raw/nothing.json")
+    assert not lake.exists("raw/nothing.json")
+    assert list(lake.entries("raw")) == []
+    assert lake.folders("raw") == []
+    lake.delete(["raw/nothing.json"])
+
+
+def test_listings_are_in_key_order_and_whole(lake: Lake) -> None:
+    keys = [f"rows/2023-03-10-{hour:02}/{name}" for hour in (3, 1, 2) for name in "cab"]
+    for key in keys:
+        lake.put(key, key.encode())
+    assert [entry.key for entry in lake.entries("rows")] == sorted(keys)
+    assert [entry.key for entry in lake.entries("rows", after="rows/2023-03-10-02")] == sorted(keys)[3:]
+    assert [entry.size for entry in lake.entries("rows/2023-03-10-01")] == [20, 20, 20]
+    assert lake.folders("rows") == ["2023-03-10-01", "2023-03-10-02", "2023-03-10-03"]
+    lake.delete(keys[:8])
+    assert [entry.key for entry in lake.entries("rows")] == keys[8:]
+
+
+def test_the_stores_clock_is_near_ours_and_leaves_nothing(lake: Lake) -> None:
+    assert abs(lake.now() - datetime.now(UTC)) < timedelta(minutes=5)
+    assert list(lake.entries("")) == []
+
+
+def test_half_written_files_of_a_killed_put_are_swept(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path.as_uri())
+    lake.put("raw/x/a.json.gz", b"whole")
+    (tmp_path / "raw/x/b.json.gz#1").write_bytes(b"ha")
+    assert lake.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert lake.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert [path.name for path in (tmp_path / "raw/x").iterdir()] == ["a.json.gz"]
+
+
+def test_another_format_is_refused(lake: Lake) -> None:
+    check_format(lake, create=True)
+    check_format(lake)
+    lake.replace("lake.json", b'{"format": 2}')
+    with pytest.raises(LakeError, match="format 2, this program writes format 1"):
+        check_format(lake)
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "file://host/x", "file://", "/plain/path"])
+def test_a_url_of_no_lake_names_the_variable(url: str) -> None:
+    with pytest.raises(SettingError, match="LAKE_URL"):
+        open_lake(url)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LakeError, match="check LAKE_URL"):
+        open_lake((tmp_path / "file" / "lake").as_uri())
+
+
+def test_a_put_that_fails_is_one_clear_error(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path.as_uri())
+    (tmp_path / "raw").write_text("in the way")
+    with pytest.raises(LakeError, match=r"raw/a\.json could not be written .*check LAKE_URL") as caught:
+        lake.put("raw/a.json", b"")
+    assert "\n" not in str(caught.value)
+
+
+def test_keys_tell_what_they_name() -> None:
+    landed = datetime(2023, 3, 10, 1, 49, 0, 123456, tzinfo=UTC)
+    window = layout.window_name(landed, "ab" * 16)
+    assert window == "20230310T014900123Z-" + "ab" * 16
+    assert layout.raw_key(window) == f"raw/2023-03-10-01/{window}.json.gz"
+    assert layout.window_landed(window) == landed.replace(microsecond=123000)
+    rows = layout.rows_key(Hour("2023-03-09-23"), window, 1, "cd" * 16)
+    assert rows == f"rows/2023-03-09-23/{window}-v1-{'cd' * 16}.json.gz"
+    for key in (
+        rows,
+        layout.receipt_key(window, "ef" * 16),
+        layout.rejects_key(window, "0" * 32),
+        layout.raw_key(window),
+    ):
+        assert layout.window_of(key) == window
+    assert layout.row_version_of(rows) == 1
+    assert layout.digest_of(rows) == "cd" * 16
+    assert layout.digest_of(layout.generation_key(Hour("2023-03-09-23"), "12" * 16)) == "12" * 16
+    assert layout.hour_of(rows) == "2023-03-09-23"
