@@ -1,5 +1,7 @@
 """Id ranges, missing ids, conflicts and resets, against a plain definition over sets."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ SOME_IDS = st.lists(st.integers(-30, 60), max_size=60)
 def test_ranges_hold_exactly_the_ids(numbers: list[int]) -> None:
     found = ids.ranges_of(numbers)
     assert {value for first, last in found for value in range(first, last + 1)} == set(numbers)
-    assert all(b[0] - a[1] > 1 for a, b in zip(found, found[1:], strict=False))
+    assert all(b[0] - a[1] > 1 for a, b in pairwise(found))
     assert ids.count(found) == len(set(numbers))
     assert ids.doubles(numbers) == sum(numbers.count(value) > 1 for value in set(numbers))
 

@@ -235,7 +235,13 @@ def test_a_restore_of_an_hour_that_is_not_published_says_what_to_do(kit: Kit) ->
 
 
 def test_restore_orders_by_id_and_puts_records_without_one_last(kit: Kit) -> None:
-    odd = [record(3, record_id="x"), record(1), {"inDate": "2023-03-10T01:00:00Z"}, record(2), record(4, record_id=True)]
+    odd = [
+        record(3, record_id="x"),
+        record(1),
+        {"inDate": "2023-03-10T01:00:00Z"},
+        record(2),
+        record(4, record_id=True),
+    ]
     kit.land(odd)
     kit.publish(H0)
     found = restore(kit.lake, kit.catalog, H0)
