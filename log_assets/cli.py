@@ -296,13 +296,14 @@ def keygen() -> None:
 @click.option("--seed", default=0, show_default=True, help="Another seed makes other records.")
 def demo_source(port: int, seed: int) -> None:
     """Serve a rolling window of demo records, and their history, as the real source would."""
-    from log_assets.source.demo_server import serve
+    from log_assets.source.demo import DemoRecords
+    from log_assets.source.demo_server import DemoServer
 
     keyring = Settings.load().keyring()
     _check_port(port)
     click.echo(f"window: http://127.0.0.1:{port}/logs", err=True)
     click.echo(f"history: http://127.0.0.1:{port}/logs?from={{start}}&to={{end}}", err=True)
-    serve("127.0.0.1", port, keyring, seed=seed)
+    DemoServer(keyring, DemoRecords(seed)).serve("127.0.0.1", port)
 
 
 def _check_port(port: int) -> None:

@@ -21,7 +21,7 @@ from log_assets.query.embedded import open_engine
 from log_assets.records.token import Keyring
 from log_assets.settings import DEMO_SOURCE, Settings
 from log_assets.source import Source
-from log_assets.source.http import open_source
+from log_assets.source.open import open_source
 
 
 class LakeResource(dg.ConfigurableResource[None]):

@@ -77,6 +77,18 @@ class Keyring:
         """A token of the newest key."""
         return self._newest.encrypt(plaintext)
 
+    def seal(self, plaintext: bytes, seconds: int, iv: bytes) -> bytes:
+        """A token of the newest key with its time (seconds since 1970) and IV given.
+
+        For demo records, which are the same bytes whenever they are made; a secret needs `encrypt` and its random IV.
+        """
+        key = self._keys[0]
+        padding = _BLOCK - len(plaintext) % _BLOCK
+        encryptor = Cipher(AES(key.encryption), CBC(iv)).encryptor()
+        ciphertext = encryptor.update(plaintext + bytes([padding]) * padding) + encryptor.finalize()
+        head = bytes([_VERSION]) + seconds.to_bytes(8, "big") + iv + ciphertext
+        return base64.urlsafe_b64encode(head + hmac.digest(key.signing, head, "sha256"))
+
     def decrypt(self, tokens: Sequence[object]) -> list[bytes | Reject]:
         """The plaintext of each token, or why there is none; same length and order.
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+MAX_BODY = 64 << 20
+"""Bytes of one body, decompressed; a source that answers with more is cut off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -21,15 +24,11 @@ class Body:
 
 
 class Source(Protocol):
-    """A source of windows.
-
-    `windows()` gives what can be read now: one body for a rolling window, each file of a folder in name order.
-    `history(start, end)` gives the bodies of an aware UTC range, when `has_history`. Both raise `SourceError`.
-    """
+    """A source of windows. Every method raises `SourceError`."""
 
     @property
     def url(self) -> str:
-        """The address as a person may see it: without user, password or query values."""
+        """The address as a person may see it: without user, password or query."""
         ...
 
     @property
@@ -40,8 +39,14 @@ class Source(Protocol):
         """Whether windows roll on and must be polled (HTTP), or stay where they are (a folder)."""
         ...
 
-    def windows(self) -> Iterator[Body]: ...
+    def windows(self) -> Iterator[Body]:
+        """What can be read now: one body of a rolling window, or each file of a folder in order of name."""
+        ...
 
-    def history(self, start: datetime, end: datetime) -> Iterator[Body]: ...
+    def history(self, start: datetime, end: datetime) -> Iterator[Body]:
+        """The bodies of an aware range, `end` not included, when the source `has_history`."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Break off what is under way; from any thread, and safe to call again."""
+        ...

@@ -1,0 +1,175 @@
+"""A source over HTTP: a rolling window, or history by range when the URL holds ``{start}`` and ``{end}``."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit
+
+import httpx
+import stamina
+
+from log_assets.errors import SettingError, SourceError
+from log_assets.source import MAX_BODY, Body
+
+_REDIRECTS = 5
+_LEAST_RANGE = timedelta(seconds=1)
+_SERVER_ERRORS = frozenset({429, *range(500, 600)})
+_RANGE_NOW = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect, between two reads, and for a whole answer; tries; bytes of a body, decompressed."""
+
+    connect: float = 5.0
+    read: float = 10.0
+    whole: float = 30.0
+    attempts: int = 3
+    max_body: int = MAX_BODY
+
+
+class _TooLarge(SourceError):
+    """A body over the limit: a range of history may be halved."""
+
+
+class _Passing(SourceError):
+    """A fault that may be gone at the next try."""
+
+
+class HttpSource:
+    """Asks one URL, with time-outs, retries with backoff and jitter, and bounded memory.
+
+    ``https`` is required unless the host is this machine or `allow_http` is given; redirects are followed a few times
+    and never to another scheme. No error text holds more of the URL than scheme, host and path.
+    """
+
+    rolling = True
+
+    def __init__(self, url: str, *, allow_http: bool = False, limits: Limits | None = None) -> None:
+        self._template = url
+        self._limits = limits or Limits()
+        parts = urlsplit(url)
+        self.has_history = "{start}" in url and "{end}" in url
+        if not parts.hostname:
+            raise SettingError("SOURCE_URL names no host: write https://host/path")
+        if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname):
+            raise SettingError(
+                f"SOURCE_URL asks {parts.hostname} by http, which anyone on the way can read: use https, or set "
+                "SOURCE_ALLOW_HTTP=1"
+            )
+        port = f":{parts.port}" if parts.port else ""
+        self.url = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+        self._stopped = threading.Event()
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
+            headers={"Accept": "application/json", "User-Agent": "log-assets"},
+        )
+
+    def windows(self) -> Iterator[Body]:
+        if self.has_history:
+            now = datetime.now(UTC)
+            yield from self.history(now - _RANGE_NOW, now)
+        else:
+            yield Body(self._get(self._template), self.url)
+
+    def history(self, start: datetime, end: datetime) -> Iterator[Body]:
+        if not self.has_history:
+            raise SourceError(
+                f"{self.url} shows only what is recent: if it has history, write it with {{start}} and {{end}}, "
+                "like https://host/logs?from={start}&to={end}"
+            )
+        url = self._template.replace("{start}", _iso(start)).replace("{end}", _iso(end))
+        try:
+            yield Body(self._get(url), f"{self.url} from {start.isoformat()} to {end.isoformat()}")
+        except _TooLarge as error:
+            middle = start + (end - start) / 2
+            middle = middle.replace(microsecond=0)
+            if end - start <= _LEAST_RANGE or middle <= start:
+                raise SourceError(f"{error}, even for {_LEAST_RANGE.seconds} s: ask the source's owner") from None
+            yield from self.history(start, middle)
+            yield from self.history(middle, end)
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._client.close()
+
+    def _get(self, url: str) -> bytes:
+        retrying = stamina.retry_context(
+            on=_Passing,
+            attempts=self._limits.attempts,
+            timeout=self._limits.whole,
+            wait_initial=0.2,
+            wait_max=5.0,
+            wait_jitter=0.5,
+        )
+        for attempt in retrying:
+            with attempt:
+                if self._stopped.is_set():
+                    raise SourceError(f"{self.url} is not asked any more: stopped")
+                return self._once(url)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, url: str) -> bytes:
+        end = time.monotonic() + self._limits.whole
+        try:
+            for _ in range(_REDIRECTS + 1):
+                with self._client.stream("GET", url) as response:
+                    if response.has_redirect_location:
+                        url = self._redirected(url, response)
+                        continue
+                    self._check(response)
+                    return self._read(response, end)
+        except httpx.TimeoutException:
+            raise _Passing(f"{self.url} did not answer in time: is it up, and SOURCE_URL right?") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
+            if self._stopped.is_set():
+                raise SourceError(f"{self.url} is not asked any more: stopped") from None
+            # The library's own words may hold the whole URL; its class says enough.
+            raise _Passing(
+                f"{self.url} could not be read ({type(error).__name__}): is it up, and SOURCE_URL right?"
+            ) from None
+        raise SourceError(f"{self.url} redirected more than {_REDIRECTS} times: check SOURCE_URL")
+
+    def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status in _SERVER_ERRORS:
+            raise _Passing(f"{self.url} answered {status}: its server is in trouble or wants fewer requests; try later")
+        if status != httpx.codes.OK:
+            raise SourceError(f"{self.url} answered {status}: check SOURCE_URL and its credentials")
+
+    def _redirected(self, url: str, response: httpx.Response) -> str:
+        target = httpx.URL(url).join(response.headers["location"])
+        if target.scheme != urlsplit(url).scheme:
+            raise SourceError(
+                f"{self.url} redirects to another scheme, {target.scheme}: set SOURCE_URL to where it leads"
+            )
+        return str(target)
+
+    def _read(self, response: httpx.Response, end: float) -> bytes:
+        content = bytearray()
+        # Small pieces as they come in: a bomb is seen before it has grown, a trickle by the clock.
+        for piece in response.iter_bytes():
+            content += piece
+            if len(content) > self._limits.max_body:
+                raise _TooLarge(f"{self.url} answered with more than {self._limits.max_body:,} bytes")
+            if time.monotonic() > end:
+                raise _Passing(f"{self.url} took longer than {self._limits.whole:.0f} s for one answer; try later")
+            if self._stopped.is_set():
+                raise SourceError(f"{self.url} is not asked any more: stopped")
+        return bytes(content)
+
+
+def _iso(moment: datetime) -> str:
+    return quote(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", safe="")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
