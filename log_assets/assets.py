@@ -129,21 +129,22 @@ class _Work:
             if source.has_history:
                 for hour in wanted:
                     try:
-                        windows = fetch.fetch_history(self._lake, source, hour, _now)
-                        done = fetch.transform_all(self._lake, keyring, windows)
+                        captured = fetch.fetch_history(self._lake, source, hour, _now)
+                        done = fetch.transform_all(self._lake, keyring, captured.windows)
                     except LogAssetsError as error:
                         self._fail(hour, str(error))
                         continue
                     came.add(done)
-                    if problems := done.problems():
+                    problems = [str(captured.problem)] if captured.problem else []
+                    if problems := problems + done.problems():
                         self._fail(hour, "; ".join(problems))
                     else:
                         self._materialized(RAW, hour, describe.raw(hour, done, source.url))
             else:
-                windows = fetch.fetch_now(self._lake, source, _now)
-                came = fetch.transform_all(self._lake, keyring, windows)
-                for problem in came.problems():
-                    self._context.log.error(problem)
+                captured = fetch.fetch_now(self._lake, source, _now)
+                came = fetch.transform_all(self._lake, keyring, captured.windows)
+                for problem in [*([captured.problem] if captured.problem else []), *came.problems()]:
+                    self._context.log.error(str(problem))
                 for hour in wanted:
                     if hour not in came.hours:
                         self._context.log.warning(f"{hour}: nothing came; {source.url} shows only what is recent")

@@ -104,10 +104,11 @@ def poll(once: bool) -> None:
     if once or not source.rolling:
         lake = ports.lake.open()
         try:
-            windows = fetch_now(lake, source, _now)
+            captured = fetch_now(lake, source, _now)
         finally:
             source.close()
-        click.echo(f"captured {len(windows)} new windows")
+        click.echo(f"captured {len(captured.windows)} new windows")
+        problems = [str(captured.problem)] if captured.problem else []
         if settings.has_key:
             from log_assets.steps.transform import pending
 
@@ -117,8 +118,9 @@ def poll(once: bool) -> None:
             published = _publish(ports, done.hours)
             if published:
                 click.echo(f"published {', '.join(published)}")
-            if problems := done.problems():
-                raise click.ClickException("; ".join(problems))
+            problems += done.problems()
+        if problems:
+            raise click.ClickException("; ".join(problems))
         return
     with _stopped_by_signals(stop, on_stop=source.close):
         spool = open_lake((settings.home / "spool").as_uri())

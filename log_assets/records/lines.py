@@ -56,8 +56,41 @@ def pack_lines(lines: list[bytes]) -> Packed:
     return Packed(b"".join(members), sha.hexdigest()[:DIGEST_LENGTH], size)
 
 
+class TooLarge(ValueError):
+    """Content grew beyond the limit."""
+
+
+def gunzip(data: bytes, limit: int | None = None) -> bytes:
+    """The content of gzip of any number of members, never holding much more than `limit` bytes.
+
+    Raises:
+        TooLarge: the content is more than `limit` bytes.
+        ValueError: not gzip, or cut short.
+    """
+    content = bytearray()
+    position = 0
+    while position < len(data):
+        member = zlib.decompressobj(_GZIP)
+        while not member.eof:
+            # Fed in slices: what a step leaves over is copied, and must not be all the rest each time.
+            pending = member.unconsumed_tail or data[position : position + _CHUNK]
+            if not member.unconsumed_tail:
+                position += len(pending)
+            try:
+                piece = member.decompress(pending, _CHUNK)
+            except zlib.error as error:
+                raise ValueError(f"no gzip: {error}") from None
+            content += piece
+            if limit is not None and len(content) > limit:
+                raise TooLarge(f"more than {limit:,} bytes")
+            if not piece and not pending and not member.eof:
+                raise ValueError("cut short")
+        position -= len(member.unused_data)
+    return bytes(content)
+
+
 def unpack(data: bytes, expected: str, name: str, limit: int | None = None) -> bytes:
-    """Decompress gzip (any number of members) and check it against the digest in its name.
+    """Decompress gzip and check it against the digest in its name.
 
     Args:
         data: the object's bytes.
@@ -68,24 +101,13 @@ def unpack(data: bytes, expected: str, name: str, limit: int | None = None) -> b
     Raises:
         Damaged: not gzip, cut short, over the limit, or other content than promised.
     """
-    content = bytearray()
-    rest = data
-    while rest:
-        member = zlib.decompressobj(_GZIP)
-        while not member.eof:
-            try:
-                piece = member.decompress(rest, _CHUNK)
-            except zlib.error as error:
-                raise Damaged(f"{name} is damaged ({error}): restore it from a copy, or delete it") from None
-            rest = member.unconsumed_tail or member.unused_data
-            content += piece
-            if limit is not None and len(content) > limit:
-                raise Damaged(f"{name} grows beyond {limit:,} bytes: it is no object of this pipeline")
-            if not piece and not member.eof and not rest:
-                raise Damaged(f"{name} is cut short: restore it from a copy, or delete it")
+    try:
+        content = gunzip(data, limit)
+    except ValueError as error:
+        raise Damaged(f"{name} is damaged ({error}): restore it from a copy, or delete it") from None
     if not data or digest(content) != expected:
         raise Damaged(f"{name} is damaged: its content does not match the digest {expected} in its name")
-    return bytes(content)
+    return content
 
 
 def split(content: bytes) -> list[bytes]:

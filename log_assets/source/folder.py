@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from log_assets.errors import SettingError, SourceError
+from log_assets.records import lines
 from log_assets.source import MAX_BODY, Body
-
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 class FolderSource:
@@ -39,7 +37,7 @@ class FolderSource:
         for file in files:
             try:
                 content = self._read(file)
-            except (OSError, zlib.error, EOFError) as error:
+            except (OSError, ValueError) as error:
                 bad.append(f"{file.name} ({error.strerror if isinstance(error, OSError) else error})")
                 continue
             yield Body(content, file.name)
@@ -59,23 +57,7 @@ class FolderSource:
         with file.open("rb") as opened:
             data = opened.read(self._max_body + 1)
         if file.suffix == ".gz":
-            data = _gunzip(data, self._max_body + 1)
+            data = lines.gunzip(data, self._max_body)
         if len(data) > self._max_body:
-            raise EOFError(f"larger than {self._max_body:,} bytes")
+            raise lines.TooLarge(f"more than {self._max_body:,} bytes")
         return data
-
-
-def _gunzip(data: bytes, limit: int) -> bytes:
-    """At most `limit` bytes of all members."""
-    content = b""
-    while data and len(content) < limit:
-        member = zlib.decompressobj(_GZIP)
-        content += member.decompress(data, limit - len(content))
-        if len(content) >= limit:
-            return content
-        if not member.eof:
-            raise EOFError("cut short")
-        data = member.unused_data
-    if not content and not data:
-        return content
-    return content

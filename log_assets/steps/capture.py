@@ -89,21 +89,31 @@ def is_empty(body: bytes) -> bool:
     return not body.strip() or body.split() in ([b"[]"], [b"[", b"]"])
 
 
-def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The windows that are new, and what kept the source from giving all it has."""
+
+    windows: list[str]
+    problem: SourceError | None = None
+
+
+def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> Captured:
     """Write down bodies that stay where they are (a folder, a history); those that the lake knows are skipped.
 
-    Raises:
-        SourceError: after everything that could be read was written.
+    A source that fails half-way leaves what it gave before: the failure is returned, not raised.
     """
     known = known_digests(lake)
     windows = []
-    for body in bodies:
-        digest = lines.digest(body.content)
-        if digest in known or is_empty(body.content):
-            continue
-        known.add(digest)
-        windows.append(put_window(lake, body.content, now()))
-    return windows
+    try:
+        for body in bodies:
+            digest = lines.digest(body.content)
+            if digest in known or is_empty(body.content):
+                continue
+            known.add(digest)
+            windows.append(put_window(lake, body.content, now()))
+    except SourceError as error:
+        return Captured(windows, error)
+    return Captured(windows)
 
 
 class Capturer:

@@ -14,7 +14,7 @@ from log_assets.hour import Hour
 from log_assets.lake import Lake
 from log_assets.records.token import Keyring
 from log_assets.source import Source
-from log_assets.steps.capture import capture_all
+from log_assets.steps.capture import Captured, capture_all
 from log_assets.steps.transform import Receipt, WrongKey, transform
 
 
@@ -67,11 +67,11 @@ def transform_all(
     return done
 
 
-def fetch_history(lake: Lake, source: Source, hour: Hour, now: Callable[[], datetime]) -> list[str]:
-    """Ask a history source for one hour and write its bodies down; gives the windows that are new."""
+def fetch_history(lake: Lake, source: Source, hour: Hour, now: Callable[[], datetime]) -> Captured:
+    """Ask a history source for one hour and write its bodies down; gives what is new."""
     return capture_all(lake, source.history(hour.start, hour.end), now)
 
 
-def fetch_now(lake: Lake, source: Source, now: Callable[[], datetime]) -> list[str]:
-    """Write down what the source shows now; gives the windows that are new."""
+def fetch_now(lake: Lake, source: Source, now: Callable[[], datetime]) -> Captured:
+    """Write down what the source shows now; gives what is new."""
     return capture_all(lake, source.windows(), now)

@@ -20,7 +20,7 @@ GRACE = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """How many objects went."""
+    """How many objects went; `staged` are what killed writes left."""
 
     rows: int = 0
     generations: int = 0
@@ -45,7 +45,9 @@ def tidy(lake: Lake, catalog: Catalog, now: datetime, raw_days: int | None = Non
         rows += removed[0]
         generations += removed[1]
     windows = _tidy_windows(lake, store_now - timedelta(days=raw_days)) if raw_days is not None else 0
-    return Tidied(rows, generations, windows, lake.sweep(store_now - GRACE))
+    probes = [entry.key for entry in lake.entries(layout.PROBE) if store_now - entry.modified > GRACE]
+    lake.delete(probes)
+    return Tidied(rows, generations, windows, lake.sweep(store_now - GRACE) + len(probes))
 
 
 def _tidy_hour(lake: Lake, catalog: Catalog, partition: Partition, store_now: datetime) -> tuple[int, int]:

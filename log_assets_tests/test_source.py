@@ -1,0 +1,317 @@
+"""Sources, against real servers on loopback: what they give, and what each fault becomes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from log_assets.errors import SettingError, SourceError
+from log_assets.records import payload
+from log_assets.records.token import Keyring
+from log_assets.source import Source
+from log_assets.source.demo import RATE, DemoRecords, DemoSource
+from log_assets.source.demo_server import DemoServer
+from log_assets.source.folder import FolderSource
+from log_assets.source.http import HttpSource, Limits
+from log_assets.source.open import open_source
+
+KEY = Fernet.generate_key().decode()
+RING = Keyring.parse(KEY)
+QUICK = Limits(connect=1.0, read=0.3, whole=1.5, attempts=3, max_body=1 << 20)
+START = datetime(2023, 3, 10, 1, tzinfo=UTC)
+
+Answer = Callable[[socket.socket, int], None]
+
+
+@contextmanager
+def raw_server(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that lets `answer` write whatever bytes it likes; gives its URL and the requests that came."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    requests: list[bytes] = []
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                request = connection.recv(65536)
+                if request:
+                    requests.append(request.split(b"\r\n")[0])
+                    with suppress(OSError):
+                        answer(connection, len(requests))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/logs", requests
+    finally:
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def response(body: bytes, status: str = "200 OK", headers: str = "", length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n".encode() + body
+
+
+def contents(source: Source) -> list[bytes]:
+    return [body.content for body in source.windows()]
+
+
+def failure(url: str, limits: Limits = QUICK) -> str:
+    with pytest.raises(SourceError) as caught:
+        contents(HttpSource(url, limits=limits))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"[1]", b"<html>maintenance</html>", b'{"error": "no list"}', b"\xff\x00", b""],
+    ids=["empty list", "list", "HTML", "object instead of a list", "binary", "nothing"],
+)  # fmt: skip
+def test_a_body_is_given_unchanged_whatever_it_is(body: bytes) -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(body))) as (url, _):
+        assert contents(HttpSource(url, limits=QUICK)) == [body]
+
+
+def test_a_server_error_that_passes_is_tried_again() -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(response(b"[1]") if number == 3 else response(b"", "500 Oops"))
+
+    with raw_server(answer) as (url, requests):
+        assert contents(HttpSource(url, limits=QUICK)) == [b"[1]"]
+        assert len(requests) == 3
+
+
+def test_a_server_error_for_ever_is_one_clear_error() -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(b"", "500 Oops"))) as (url, requests):
+        assert "answered 500" in failure(url)
+        assert len(requests) == 3
+
+
+def test_a_refusal_is_not_tried_again() -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(b"", "403 Forbidden"))) as (url, requests):
+        assert "answered 403: check SOURCE_URL" in failure(url)
+        assert len(requests) == 1
+
+
+def test_half_a_body_is_tried_again_and_then_an_error() -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(b"[1, 2", length=100))) as (url, requests):
+        assert "could not be read" in failure(url)
+        assert len(requests) == 3
+
+
+def test_a_source_that_says_nothing_for_a_minute_is_given_up() -> None:
+    with raw_server(lambda connection, _: time.sleep(1)) as (url, _):
+        start = time.monotonic()
+        assert "did not answer in time" in failure(url)
+        assert time.monotonic() - start < 10
+
+
+def test_a_body_that_trickles_is_cut_off_by_the_clock() -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(response(b"", length=10_000))
+        for _ in range(100):
+            connection.sendall(b" ")
+            time.sleep(0.1)
+
+    with raw_server(answer) as (url, _):
+        assert "longer than" in failure(url, Limits(read=1.0, whole=0.5, attempts=1))
+
+
+def test_a_gzip_bomb_is_stopped_at_the_limit_in_bounded_memory() -> None:
+    bomb = gzip.compress(bytes(300 << 20), 9)
+    tracemalloc.start()
+    try:
+        with raw_server(
+            lambda connection, _: connection.sendall(response(bomb, headers="Content-Encoding: gzip\r\n"))
+        ) as (url, requests):
+            assert "more than 1,048,576 bytes" in failure(url)
+            assert len(requests) == 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_redirects_are_followed_but_not_for_ever() -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        last = number == 3
+        connection.sendall(response(b"[1]") if last else response(b"", "302 Found", "Location: /other\r\n"))
+
+    with raw_server(answer) as (url, _):
+        assert contents(HttpSource(url, limits=QUICK)) == [b"[1]"]
+    with raw_server(lambda c, _: c.sendall(response(b"", "302 Found", "Location: /logs\r\n"))) as (url, requests):
+        assert "redirected more than 5 times" in failure(url)
+        assert len(requests) == 6
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1:1/", "file:///etc/passwd"])
+def test_a_redirect_to_another_scheme_is_refused(target: str) -> None:
+    with raw_server(lambda c, _: c.sendall(response(b"", "302 Found", f"Location: {target}\r\n"))) as (url, _):
+        assert "redirects to another scheme" in failure(url)
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert "is it up, and SOURCE_URL right?" in failure(f"http://127.0.0.1:{port}/logs")
+
+
+def test_secrets_of_the_url_are_in_no_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://user:hunter2@127.0.0.1:{port}/logs?token=hunter3"
+    assert "hunter" not in failure(url)
+    assert "hunter" not in HttpSource(url).url
+    with raw_server(lambda c, _: c.sendall(response(b"", "401 No"))) as (other, _):
+        assert "hunter" not in failure(other.replace("http://", "http://user:hunter2@") + "?token=hunter3")
+
+
+def test_http_to_another_host_must_be_asked_for() -> None:
+    with pytest.raises(SettingError, match="SOURCE_ALLOW_HTTP=1"):
+        open_source("http://example.com/logs")
+    open_source("http://example.com/logs", allow_http=True).close()
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        open_source(f"http://{host}:1/logs").close()
+
+
+def test_closing_breaks_off_a_request_under_way() -> None:
+    with raw_server(lambda connection, _: time.sleep(3)) as (url, _):
+        source = HttpSource(url)
+        threading.Timer(0.3, source.close).start()
+        start = time.monotonic()
+        with pytest.raises(SourceError):
+            contents(source)
+        assert time.monotonic() - start < 5
+
+
+def test_history_is_asked_by_range_and_a_range_that_is_too_large_is_halved() -> None:
+    with DemoServer(RING).running() as url:
+        template = url + "?from={start}&to={end}"
+        end = START + timedelta(minutes=4)
+        whole = json.loads(next(HttpSource(template).history(START, end)).content)
+        assert len(whole) == 4 * 60 * RATE
+        small = HttpSource(template, limits=Limits(max_body=150_000))
+        parts = [json.loads(body.content) for body in small.history(START, end)]
+        assert len(parts) >= 3
+        assert [item for part in parts for item in part] == whole
+        tiny = HttpSource(template, limits=Limits(max_body=100))
+        with pytest.raises(SourceError, match="more than 100 bytes, even for"):
+            list(tiny.history(START, end))
+        assert len(contents(HttpSource(template))) == 1
+
+
+def test_a_window_source_says_how_history_would_be_asked_for() -> None:
+    with pytest.raises(SourceError, match=r"\{start\}"):
+        list(HttpSource("https://example.com/logs").history(START, START))
+
+
+def test_a_folder_is_read_in_order_of_name(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_bytes(b"[2]")
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"[1") + gzip.compress(b"]"))
+    (tmp_path / "c.txt").write_bytes(b"not asked for")
+    source = open_source(tmp_path.as_uri())
+    assert [(body.name, body.content) for body in source.windows()] == [("a.json.gz", b"[1]"), ("b.json", b"[2]")]
+    assert not source.has_history
+    assert not source.rolling
+
+
+def test_a_damaged_file_in_a_folder_is_named_after_the_others_were_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"[1]")[:-9])
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(bytes(3 << 20)))
+    (tmp_path / "c.json").write_bytes(b"[3]")
+    (tmp_path / "d.json").mkdir()
+    (tmp_path / "e.json.gz").write_bytes(b"no gzip")
+    source = FolderSource(tmp_path.as_uri(), max_body=1 << 20)
+    read: list[bytes] = []
+    with pytest.raises(SourceError, match=r"4 files .* a\.json\.gz .* b\.json\.gz .* d\.json .* e\.json\.gz"):  # noqa: PT012
+        for body in source.windows():
+            read.append(body.content)  # noqa: PERF401 (what came before the error counts)
+    assert read == [b"[3]"]
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_a_folder_that_is_none_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SourceError, match="check SOURCE_URL"):
+        contents(open_source((tmp_path / name).as_uri()))
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "plain", "", "https://", "file://host/x", "demo://?seed=x"])
+def test_a_url_of_no_source_names_the_variable(url: str) -> None:
+    with pytest.raises(SettingError, match="SOURCE_URL"):
+        open_source(url, keyring=RING)
+
+
+def test_the_demo_needs_its_key() -> None:
+    with pytest.raises(SettingError, match="run log-assets init"):
+        open_source("demo://")
+
+
+def test_demo_records_are_like_the_real_ones() -> None:
+    records = DemoRecords()
+    numbers = records.numbers(START, START + timedelta(hours=1))
+    assert len(numbers) in range(3600 * RATE - 1, 3600 * RATE + 2)
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    times = [records.time_of(number) for number in numbers]
+    assert times == sorted(set(times))
+    assert START <= times[0] < times[-1] < START + timedelta(hours=1)
+    one = records.record(numbers[5])
+    assert list(one) == ["user_id", "record_id", "activity", "url", "method", "name", "inDate", "detail"]
+    found = [records.record(number) for number in numbers]
+    assert {record["activity"] for record in found} == {"view", "cart", "purchase"}
+    assert len({record["user_id"] for record in found}) < len(found) / 2
+
+
+def test_the_demo_gives_the_same_bytes_whenever_it_is_asked() -> None:
+    moment = START + timedelta(minutes=5)
+    source = DemoSource(RING, 7, lambda: moment)
+    (window,) = source.windows()
+    assert [body.content for body in DemoSource(RING, 7, lambda: moment).windows()] == [window.content]
+    (history,) = source.history(START, START + timedelta(hours=1))
+    items = json.loads(history.content)
+    assert json.loads(window.content) == items[-100:]
+    tokens = [item["data"] for item in items]
+    assert [Fernet(KEY).decrypt(token) for token in tokens] == RING.decrypt(tokens)
+    records = payload.parse([Fernet(KEY).decrypt(token) for token in tokens])
+    assert records == [DemoRecords(7).record(item["recordId"]) for item in items]
+    assert items[0]["ArrivalTimeStamp"] == datetime.fromisoformat(records[0]["inDate"]).timestamp()  # type: ignore[index]
+
+
+def test_the_demo_server_serves_what_the_source_gives() -> None:
+    moment = START + timedelta(minutes=5)
+    records = DemoRecords(dropped=((-1, 0),))
+    with DemoServer(RING, records, now=lambda: moment, late=[7]).running() as url:
+        (window,) = HttpSource(url).windows()
+        assert window.content == records.window(RING, moment, [7])
+        with pytest.raises(SourceError, match="answered 400"):
+            contents(HttpSource(url + "?from=yesterday"))
+
+
+def test_dropped_and_reset_counters() -> None:
+    reset = START + timedelta(minutes=1)
+    records = DemoRecords(
+        dropped=((DemoRecords().first_number(START) + 5, DemoRecords().first_number(START) + 9),), reset=reset
+    )
+    numbers = records.numbers(START, START + timedelta(minutes=2))
+    assert len(numbers) == 2 * 60 * RATE - 5
+    found = [records.record_id(number) for number in numbers]
+    assert 1 in found
+    assert found[found.index(1) :] == list(range(1, 60 * RATE + 1))
