@@ -97,7 +97,7 @@ def build_assets(first: Hour) -> dg.AssetsDefinition:
         query: QueryResource,
         key: KeyResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
-        context.instance.add_run_tags(context.run_id, worker.tags())
+        context.instance.add_run_tags(context.run.run_id, worker.tags())
         work = _Work(context, Resources(source, lake, catalog, query, key))
         wanted = [Hour(partition) for partition in context.partition_keys]
         if RAW in context.selected_asset_keys:
