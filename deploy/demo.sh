@@ -6,12 +6,28 @@ bin=$1
 cd "$2"
 
 # The demo is the embedded default, whatever the shell has set for the real thing.
-unset SOURCE_URL LAKE_URL CATALOG_URL QUERY_URL LOG_ASSETS_HOME DAGSTER_HOME START_HOUR REFRESH_MINUTES f_key
+unset SOURCE_URL LAKE_URL CATALOG_URL QUERY_URL LOG_ASSETS_HOME DAGSTER_HOME START_HOUR f_key
 export LOG_ASSETS_HOME="$PWD/home" REFRESH_MINUTES=1
 
+hour() { "$bin/python" -c "from datetime import *; print(f'{datetime.now(UTC) - timedelta(hours=$1):%Y-%m-%d-%H}')"; }
+
 "$bin/log-assets" init
-first=$("$bin/python" -c 'from datetime import *; print(f"{datetime.now(UTC) - timedelta(hours=24):%Y-%m-%d-%H}")')
-last=$("$bin/python" -c 'from datetime import *; print(f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%d-%H}")')
+if [ "$UI" != 0 ]; then
+  "$bin/log-assets" up --port "$PORT" --check
+  # Captures from now on, so that the hour in progress has no gap between its history and what `up` will capture.
+  "$bin/log-assets" poll 2>poll.log &
+  poll=$!
+  trap 'kill "$poll" 2>/dev/null || true' EXIT
+fi
+first=$(hour 24)
+last=$(hour 1)
 "$bin/log-assets" backfill --from "$first" --to "$last"
 "$bin/log-assets" query events_per_hour -p from_hour="$first" -p to_hour="$last"
-[ "$UI" = 0 ] || exec "$bin/log-assets" up --port "$PORT"
+[ "$UI" != 0 ] || exit 0
+
+now=$(hour 0)
+"$bin/log-assets" backfill --from "$now" --to "$now"
+kill "$poll"
+wait "$poll" || true
+trap - EXIT
+exec "$bin/log-assets" up --port "$PORT"

@@ -143,7 +143,8 @@ def _publish(ports: Resources, hours: list[Hour]) -> list[str]:
 
 @main.command()
 @click.option("--port", default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
-def up(port: int) -> None:
+@click.option("--check", is_flag=True, help="Only say whether it could run: settings, port, folder.")
+def up(port: int, check: bool) -> None:
     """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
     import os
 
@@ -155,6 +156,8 @@ def up(port: int) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     if not (settings.dagster_home / "dagster.yaml").exists():
         raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    if check:
+        return
     module = ["-m", "log_assets.definitions"]
     programs = [
         Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),

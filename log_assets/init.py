@@ -38,6 +38,8 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
 
     settings = Settings.load()
     ports = resources(settings)
+    # Says what is wrong with the URL; nothing is asked yet.
+    ports.source.open().close()
     ports.lake.open()
     yield f"lake: {settings.lake_url}"
     ports.catalog.open()

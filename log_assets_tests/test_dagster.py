@@ -154,7 +154,7 @@ def test_the_asset_graph_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of the graph's shape is seen in review: `UPDATE_SNAPSHOT=1 make test` writes it down."""
     monkeypatch.setenv("START_HOUR", H0)
     snapshot = DATA / "asset_graph.json"
-    found = json.dumps(graph(), indent=2) + "\n"
+    found = json.dumps(graph(), indent=2, sort_keys=True) + "\n"
     if os.environ.get("UPDATE_SNAPSHOT"):
         snapshot.write_text(found)
     assert snapshot.read_text() == found
