@@ -105,6 +105,10 @@ def compact(lake: Lake, catalog: Catalog, hour: Hour) -> Compacted:
 
 def _compact(lake: Lake, hour: Hour, keys: list[str], published: Partition | None) -> Compacted:
     before = folded(lake, published)
+    if published and not before and published.summary.records:
+        # Someone removed the published generation: its rows files may still be there.
+        remake(lake, Generation(hour, published.digest, frozenset(keys), None, published.summary))
+        before = folded(lake, published)
     new = [key for key in keys if key not in before]
     if published and not new:
         return Compacted(_generation_of(published, before), published, 0, 0)
@@ -126,6 +130,23 @@ def _compact(lake: Lake, hour: Hour, keys: list[str], published: Partition | Non
     content = _manifest(generation)
     lake.put(layout.manifest_key(hour, packed.digest, lines.digest(content)), content)
     return Compacted(generation, published, len(new), len(everything) - len(old), tuple(everything[:_SAMPLE]))
+
+
+def remake(lake: Lake, generation: Generation) -> None:
+    """Put the objects of a generation back, from its rows files and the generation it came from.
+
+    Raises:
+        NotFound: they are gone too, or make other lines: nothing is put that is not exactly what was lost.
+    """
+    sets = [_read_lines(lake, key, layout.row_version_of(key)) for key in generation.rows if lake.exists(key)]
+    if generation.previous and lake.exists(layout.generation_key(generation.hour, generation.previous)):
+        sets.append(read_generation(lake, generation.hour, generation.previous))
+    packed = lines.pack_lines(lines.union(sets))
+    if packed.digest != generation.digest:
+        raise NotFound(f"the published generation {generation.key} is gone, and its rows files do not make it again")
+    lake.put(generation.key, packed.data)
+    content = _manifest(generation)
+    lake.put(layout.manifest_key(generation.hour, generation.digest, lines.digest(content)), content)
 
 
 def read_generation(lake: Lake, hour: Hour, digest: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from log_assets.catalog import Catalog, Move, Moved, Partition
 from log_assets.errors import CatalogError, LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.steps.compact import Compacted, compact, manifests, rows_keys
+from log_assets.steps.compact import Compacted, compact, manifests, remake, rows_keys
 
 _ROUNDS = 10
 
@@ -70,7 +70,8 @@ def publish(
                 if has_moved:
                     moved.add(hour)
                 try:
-                    if _holds(lake, ready[hour], partition):
+                    _make_whole(lake, ready[hour], partition)
+                    if _is_complete(lake, ready[hour]):
                         outcome[hour] = Published(partition, ready[hour], hour in moved)
                         continue
                 except LogAssetsError as error:
@@ -117,12 +118,17 @@ def _move(
     return results
 
 
-def _holds(lake: Lake, item: Compacted, partition: Partition) -> bool:
-    """Whether both objects of the published generation are there, and no rows came meanwhile."""
+def _make_whole(lake: Lake, item: Compacted, partition: Partition) -> None:
+    """Look whether both objects of the published generation are there; a tidy may have taken them before the move."""
     folder = layout.generation_folder(partition.hour, partition.digest)
     names = {layout.name_of(entry.key) for entry in lake.entries(folder)}
-    whole = "logs" in names and any(name.startswith("_manifest-") for name in names)
-    return whole and item.generation.rows.issuperset(rows_keys(lake, partition.hour))
+    if "logs" not in names or not any(name.startswith("_manifest-") for name in names):
+        remake(lake, item.generation)
+
+
+def _is_complete(lake: Lake, item: Compacted) -> bool:
+    """Whether no rows came since they were listed."""
+    return item.generation.rows.issuperset(rows_keys(lake, item.generation.hour))
 
 
 def _unpublished(lake: Lake, catalog: Catalog, hour: Hour) -> Compacted | None:
