@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -112,7 +113,7 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         transformed, said = _transform(context, the_lake, key, due.windows_since(now, cursor), rules)
         stale, next_cursor = due.look(the_lake, the_catalog, cursor, now)
         requests, waiting = _requests(context.instance, stale, first, now, rules)
-        hours = sorted({hour for request in requests for hour in _hours_of(request.tags, request.partition_key)})
+        hours = sorted({hour for request in requests for hour in hours_of(request.tags, request.partition_key)})
         if next_cursor.swept != cursor.swept:
             requests.append(dg.RunRequest(job_name=TIDY_JOB, run_key=f"tidy {now:%Y-%m-%d}"))
         message = _message(transformed, said, hours, waiting)
@@ -194,7 +195,7 @@ def _request(hours: Sequence[Hour], ready: dict[Hour, tuple[str, int]]) -> dg.Ru
     return dg.RunRequest(run_key=run_key, job_name=HOURS_JOB, tags=tags)
 
 
-def _hours_of(tags: Mapping[str, str], partition_key: str | None = None) -> list[Hour]:
+def hours_of(tags: Mapping[str, str], partition_key: str | None = None) -> list[Hour]:
     """The hours that a run is for, of one partition or of a range."""
     start, end = tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG)
     if start and end:
@@ -213,7 +214,13 @@ def _hours_in_flight(instance: dg.DagsterInstance) -> set[Hour]:
         else:
             runs.append(run)
     publishing = [run for run in runs if run.asset_selection is None or TABLE in run.asset_selection]
-    return {hour for run in publishing for hour in _hours_of(run.tags)}
+    hours = {hour for run in publishing for hour in hours_of(run.tags)}
+    # A backfill that was just asked for has no runs yet.
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        data = backfill.asset_backfill_data
+        if data and TABLE in data.target_subset.asset_keys:
+            hours |= set(map(Hour, data.target_subset.get_partitions_subset(TABLE).get_partition_keys()))
+    return hours
 
 
 def _failures(instance: dg.DagsterInstance) -> dict[tuple[Hour, str], list[datetime]]:

@@ -1,0 +1,58 @@
+"""The definitions as the daemon tests load them: the real ones, with a hurried sensor and a lake that can be held up.
+
+While the file `hold` stands in LOG_ASSETS_HOME, a compaction that is about to write a generation touches `compacting`
+and waits.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from log_assets.automation import Rules
+from log_assets.definitions import build_defs
+from log_assets.lake import Lake
+from log_assets.resources import LakeResource
+from log_assets.settings import Settings
+
+RULES = Rules(
+    refresh=timedelta(0),
+    interval_seconds=1,
+    attempts=2,
+    backoff=(timedelta(seconds=3),),
+    budget_seconds=10,
+    range_hours=24,
+)
+
+
+class HeldLake:
+    """Passes everything on; a put of a generation waits as long as it is told to."""
+
+    def __init__(self, inner: Lake, home: Path) -> None:
+        self._inner, self._home = inner, home
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, key: str, content: bytes) -> bool:
+        if key.endswith("/logs.json.gz"):
+            while (self._home / "hold").exists():
+                (self._home / "compacting").touch()
+                time.sleep(0.05)
+        return self._inner.put(key, content)
+
+
+class HeldLakeResource(LakeResource):
+    def open(self) -> Lake:
+        opener: Callable[[], Lake] = super().open
+        return HeldLake(opener(), Path(os.environ["LOG_ASSETS_HOME"]))  # type: ignore[return-value]
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    settings = Settings.load()
+    return build_defs({"lake": HeldLakeResource(url=settings.lake_url)}, settings, RULES)
