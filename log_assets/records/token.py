@@ -32,6 +32,8 @@ _HEAD = 1 + 8  # version and time
 _IV_END = _HEAD + _BLOCK
 _MAC = 32
 _SHORTEST = _IV_END + _BLOCK + _MAC
+# White space and the like may stand in a token; what is far longer than it could be is not even decoded.
+_LONGEST = 2 * (_SHORTEST + MAX_PLAINTEXT)
 
 _NOT_BASE64 = Reject(Reason.NO_TOKEN, "not base64")
 _NOT_FERNET = Reject(Reason.NO_TOKEN, "not a Fernet token")
@@ -121,6 +123,8 @@ class Keyring:
 def _decode(token: object) -> bytes | Reject:
     if not isinstance(token, str) or not token:
         return _NO_TEXT
+    if len(token) > _LONGEST:
+        return _TOO_LARGE
     try:
         data = base64.urlsafe_b64decode(token.encode("ascii"))
     except (binascii.Error, UnicodeEncodeError):

@@ -23,6 +23,7 @@ from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
 
 MAX_BODY = 64 << 20
+_QUICK_BODY = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,12 @@ def with_rejects(lake: Lake) -> list[Receipt]:
 
 
 def _put_rejects(lake: Lake, window: str, rejects: Sequence[tuple[Reject, Any]]) -> str:
-    content = b"".join(
-        json.dumps({"reason": reject.reason, "detail": reject.detail, "item": item}).encode() + b"\n"
-        for reject, item in rejects
+    packed = lines.pack_lines(
+        [
+            json.dumps({"reason": reject.reason, "detail": reject.detail, "item": item}).encode() + b"\n"
+            for reject, item in rejects
+        ]
     )
-    packed = lines.pack(content)
     key = layout.rejects_key(window, packed.digest)
     lake.put(key, packed.data)
     return key
@@ -175,8 +177,9 @@ def _put_rejects(lake: Lake, window: str, rejects: Sequence[tuple[Reject, Any]])
 def _items(body: bytes) -> tuple[list[Any], list[tuple[Reject, Any]]]:
     """The envelope's items, and what of the body could not be read: a list of JSON, or JSON a line (NDJSON)."""
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        # orjson takes twelve times the body in memory for a moment.
+        data = orjson.loads(body) if len(body) <= _QUICK_BODY else json.loads(body)
+    except (ValueError, RecursionError):
         return _items_one_by_one(body)
     if isinstance(data, list):
         return data, []
