@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -23,9 +24,18 @@ from log_assets.errors import HourError, LogAssetsError, SettingError
 from log_assets.hour import Hour
 from log_assets.lake.store import open_lake
 from log_assets.query.sql import saved_queries
+from log_assets.records import row
 from log_assets.records.token import Keyring
 from log_assets.resources import Resources, resources
 from log_assets.settings import Settings
+from log_assets.source import Source
+from log_assets.steps import audit
+from log_assets.steps.capture import Capturer, watch
+from log_assets.steps.fetch import fetch_now, transform_all
+from log_assets.steps.publish import Published, publish
+from log_assets.steps.restore import restore as run_restore
+from log_assets.steps.tidy import tidy as run_tidy
+from log_assets.steps.transform import pending, with_rejects
 
 Format = Literal["table", "csv", "json"]
 _FORMATS = click.Choice(["table", "csv", "json"])
@@ -94,51 +104,56 @@ def doctor() -> None:
 @click.option("--once", is_flag=True, help="Fetch what the source shows now (a folder: all of it), read it, and end.")
 def poll(once: bool) -> None:
     """Capture windows until Ctrl+C or SIGTERM; the window in hand is written first."""
-    from log_assets.steps.capture import Capturer
-    from log_assets.steps.fetch import fetch_now, transform_all
-
     settings = Settings.load()
     ports = resources(settings)
-    stop = threading.Event()
     source = ports.source.open()
-    if once or not source.rolling:
-        lake = ports.lake.open()
-        try:
-            captured = fetch_now(lake, source, _now)
-        finally:
-            source.close()
-        click.echo(f"captured {len(captured.windows)} new windows")
-        problems = [str(captured.problem)] if captured.problem else []
-        if settings.has_key:
-            from log_assets.steps.transform import pending
-
-            done = transform_all(lake, settings.keyring(), pending(lake))
-            kept, rejected = (sum(getattr(r, n) for r in done.receipts) for n in ("kept", "rejected"))
-            click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
-            published = _publish(ports, done.hours)
-            if published:
-                click.echo(f"published {', '.join(published)}")
-            problems += done.problems()
-        if problems:
-            raise click.ClickException("; ".join(problems))
+    if once:
+        _poll_once(settings, ports, source)
         return
+    stop = threading.Event()
     with _stopped_by_signals(stop, on_stop=source.close):
-        spool = open_lake((settings.home / "spool").as_uri())
-        capturer = Capturer(source, ports.lake.open_for_capture(), spool, _now)
+        lake = ports.lake.open_for_capture()
         click.echo(f"capturing {source.url} into {settings.lake_url}; Ctrl+C ends it", err=True)
-        capturer.run(stop)
+        if source.rolling:
+            Capturer(source, lake, open_lake((settings.home / "spool").as_uri()), _now).run(stop)
+        else:
+            watch(source, lake, _now, stop)
     click.echo("stopped; every window fetched is written", err=True)
 
 
-def _publish(ports: Resources, hours: list[Hour]) -> list[str]:
-    """Publish the hours of the records that just came; those that fail are named in the error."""
-    from log_assets.steps.publish import Published, publish
+def _poll_once(settings: Settings, ports: Resources, source: Source) -> None:
+    lake = ports.lake.open()
+    try:
+        captured = fetch_now(lake, source, _now)
+    finally:
+        source.close()
+    click.echo(f"captured {len(captured.windows)} new windows")
+    problems = [str(captured.problem)] if captured.problem else []
+    if settings.has_key:
+        done = transform_all(lake, settings.keyring(), pending(lake))
+        kept = sum(receipt.kept for receipt in done.receipts)
+        rejected = sum(receipt.rejected for receipt in done.receipts)
+        click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
+        _publish(settings, ports, done.hours)
+        problems += done.problems()
+    if problems:
+        raise click.ClickException("; ".join(problems))
 
-    outcome = publish(ports.lake.open(), ports.catalog.open(), hours, _now)
-    failed = [f"{hour}: {error}" for hour, error in outcome.items() if not isinstance(error, Published)]
+
+def _publish(settings: Settings, ports: Resources, hours: list[Hour]) -> None:
+    """Publish the hours of the records that just came, from START_HOUR on; those that fail are named in the error."""
+    first = settings.first_hour(_now())
+    if early := [hour for hour in hours if hour < first]:
+        click.echo(
+            f"{len(early)} hours from {early[0]} on lie before START_HOUR {first} and wait: set START_HOUR, then run "
+            "log-assets backfill over them"
+        )
+    outcome = publish(ports.lake.open(), ports.catalog.open(), [hour for hour in hours if hour >= first], _now)
+    failed = [f"{hour}: {done}" for hour, done in outcome.items() if not isinstance(done, Published)]
     if failed:
         raise click.ClickException("; ".join(failed))
-    return [hour for hour, done in outcome.items() if isinstance(done, Published) and done.moved]
+    if moved := [hour for hour, done in outcome.items() if isinstance(done, Published) and done.moved]:
+        click.echo(f"published {', '.join(moved)}")
 
 
 @main.command()
@@ -146,8 +161,6 @@ def _publish(ports: Resources, hours: list[Hour]) -> list[str]:
 @click.option("--check", is_flag=True, help="Only say whether it could run: settings, port, folder.")
 def up(port: int, check: bool) -> None:
     """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
-    import os
-
     from log_assets.supervisor import Program, supervise
 
     settings = Settings.load()
@@ -230,8 +243,6 @@ def query(sql: str | None, form: Format, given: tuple[str, ...], listing: bool) 
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
 def status(form: Format) -> None:
     """Show every published hour: records, sizes, ids, and what is missing."""
-    from log_assets.steps import audit
-
     ports = resources(Settings.load())
     found = audit.status(ports.lake.open(), ports.catalog.open())
     if form == "json":
@@ -249,9 +260,6 @@ def status(form: Format) -> None:
 @click.option("--hour", type=HOUR, required=True, help="A published hour, like 2023-03-10-01 (UTC).")
 def restore(hour: Hour) -> None:
     """Print the original records of an hour, one a line as JSON, in order of record_id."""
-    from log_assets.records import row
-    from log_assets.steps.restore import restore as run_restore
-
     ports = resources(Settings.load())
     for record in run_restore(ports.lake.open(), ports.catalog.open(), hour):
         sys.stdout.buffer.write(row.to_json(record) + b"\n")
@@ -260,16 +268,13 @@ def restore(hour: Hour) -> None:
 @main.command()
 def requeue() -> None:
     """Read windows with rejected records again, once the cause is mended (a key added, an update)."""
-    from log_assets.steps.fetch import transform_all
-    from log_assets.steps.transform import with_rejects
-
     settings = Settings.load()
     ports = resources(settings)
     lake = ports.lake.open()
     before = with_rejects(lake)
     done = transform_all(lake, settings.keyring(), [receipt.window for receipt in before])
     left = sum(receipt.rejected for receipt in with_rejects(lake))
-    _publish(ports, done.hours)
+    _publish(settings, ports, done.hours)
     came = sum(receipt.rejected for receipt in before)
     click.echo(f"{came - left} of {came} rejected records could be read now; {left} are left")
     if problems := done.problems():
@@ -280,8 +285,6 @@ def requeue() -> None:
 @click.option("--raw-days", type=click.IntRange(min=0), help="Remove windows that were read and are older, too.")
 def tidy(raw_days: int | None) -> None:
     """Remove what published generations have made superfluous (the sensor does it once a day)."""
-    from log_assets.steps.tidy import tidy as run_tidy
-
     ports = resources(Settings.load())
     done = run_tidy(ports.lake.open(), ports.catalog.open(), _now(), raw_days)
     click.echo(

@@ -22,8 +22,9 @@ from log_assets.records.token import Keyring
 from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.source.demo_server import DemoServer
+from log_assets.source.folder import FolderSource
 from log_assets.steps import audit
-from log_assets.steps.capture import Capturer, Pace, capture_all
+from log_assets.steps.capture import Capturer, Pace, capture_all, watch
 from log_assets.steps.fetch import transform_all
 from log_assets.steps.transform import pending
 from log_assets_tests.kit import Kit, body, record
@@ -195,6 +196,24 @@ def test_a_folder_and_a_history_are_put_once_however_often(kit: Kit) -> None:
     # A window that was tidied away is still known by its receipt.
     kit.lake.delete(kit.keys("raw"))
     assert capture_all(kit.lake, iter(bodies), kit.now).windows == []
+
+
+def test_a_folder_is_watched_until_told_to_stop(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("log_assets.steps.capture.WATCH_SECONDS", 0.05)
+    folder = tmp_path / "source"
+    folder.mkdir()
+    stop = threading.Event()
+    thread = threading.Thread(target=watch, args=(FolderSource(folder.as_uri()), kit.lake, kit.now, stop))
+    thread.start()
+    for number in (1, 2):
+        (folder / f"{number}.json").write_bytes(window(kit, number, number))
+        end = time.monotonic() + 10
+        while len(kit.keys("raw")) < number and time.monotonic() < end:
+            time.sleep(0.02)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(kit.keys("raw")) == 2
 
 
 def test_what_a_source_gave_before_it_failed_is_kept(kit: Kit) -> None:

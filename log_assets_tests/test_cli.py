@@ -120,6 +120,18 @@ def test_the_real_records_over_http_come_back(shell: Shell) -> None:
     assert [json.loads(line) for line in restored] == real_records()
 
 
+def test_hours_before_start_hour_wait_and_that_is_said(shell: Shell) -> None:
+    shell.use_folder()
+    shell.set(START_HOUR=H1)
+    save(shell, "a.json", [record(1), record(3601)])
+    assert f"1 hours from {H0} on lie before START_HOUR {H1} and wait" in shell.done("poll", "--once")
+    assert [one["hour"] for one in shell.status()["hours"]] == [H1]
+    shell.set(START_HOUR=H0)
+    shell.done("init")
+    shell.done("backfill", "--from", H0, "--to", H0)
+    assert [one["hour"] for one in shell.status()["hours"]] == [H0, H1]
+
+
 def test_formats_of_a_query(shell: Shell) -> None:
     shell.use_folder()
     save(shell, "a.json", [record(1), record(2, activity='say "hi", you'), record(3, activity=None)])

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 LOG_EVERY = timedelta(minutes=1)
+WATCH_SECONDS = 30.0
 MAX_SPOOL = 1 << 30
 
 
@@ -114,6 +115,20 @@ def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> Captured:
     except SourceError as error:
         return Captured(windows, error)
     return Captured(windows)
+
+
+def watch(source: Source, lake: Lake, now: Clock, stop: threading.Event) -> None:
+    """Write down what comes into a source that doesn't roll on (a folder), until `stop` is set."""
+    said = ""
+    while not stop.is_set():
+        captured = capture_all(lake, source.windows(), now)
+        if captured.windows:
+            logger.info("captured %d new windows", len(captured.windows))
+        problem = str(captured.problem or "")
+        if problem and problem != said:
+            logger.error("%s", problem)
+        said = problem
+        stop.wait(WATCH_SECONDS)
 
 
 class Capturer:
