@@ -22,7 +22,7 @@ from rich.console import Console
 from log_assets import output
 from log_assets.errors import HourError, LogAssetsError, SettingError
 from log_assets.hour import Hour
-from log_assets.lake.store import open_lake
+from log_assets.lake.open import open_lake
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
 from log_assets.records.token import Keyring

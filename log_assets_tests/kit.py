@@ -14,7 +14,7 @@ from log_assets.catalog.sqlite import open_catalog
 from log_assets.hour import Hour
 from log_assets.lake import Lake
 from log_assets.lake.format import check_format
-from log_assets.lake.store import open_lake
+from log_assets.lake.open import open_lake
 from log_assets.query import QueryEngine
 from log_assets.query.embedded import open_engine
 from log_assets.records import row

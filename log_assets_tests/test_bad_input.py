@@ -126,7 +126,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from log_assets.errors import LakeError
-from log_assets.lake.store import open_lake
+from log_assets.lake.open import open_lake
 lake = open_lake(Path(sys.argv[1]).as_uri())
 try:
     for number in range(100):

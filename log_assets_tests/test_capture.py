@@ -16,7 +16,7 @@ import pytest
 from log_assets.errors import LakeError, SourceError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.lake.store import open_lake
+from log_assets.lake.open import open_lake
 from log_assets.records import lines
 from log_assets.records.token import Keyring
 from log_assets.source import Body

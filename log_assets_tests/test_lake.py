@@ -9,12 +9,15 @@ from log_assets.errors import LakeError, NotFound, SettingError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
 from log_assets.lake.format import check_format
-from log_assets.lake.store import open_lake
+from log_assets.lake.open import open_lake
 
 
-@pytest.fixture(params=["local"])
-def lake(tmp_path: Path) -> Lake:
-    return open_lake((tmp_path / "a lake [1]*#").as_uri())
+@pytest.fixture(params=["local", "s3", "s3 without a prefix"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    if request.param == "local":
+        return open_lake((tmp_path / "a lake [1]*#").as_uri())
+    bucket = request.getfixturevalue("aws")
+    return open_lake(f"s3://{bucket}/a/prefix" if request.param == "s3" else f"s3://{bucket}")
 
 
 def test_a_put_creates_and_never_overwrites(lake: Lake) -> None:
@@ -60,6 +63,31 @@ def test_half_written_files_of_a_killed_put_are_swept(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "raw/x").iterdir()] == ["a.json.gz"]
 
 
+def test_many_keys_are_listed_and_deleted(lake: Lake) -> None:
+    keys = [f"rows/2023-03-10-01/{number:05}" for number in range(1100)]
+    for key in keys:
+        lake.put(key, b"")
+    assert [entry.key for entry in lake.entries("rows")] == keys
+    lake.delete(iter(keys))
+    assert list(lake.entries("rows")) == []
+
+
+def test_the_location_of_a_folder_ends_with_a_slash(lake: Lake) -> None:
+    assert lake.location("compact/2023-03-10-01/abc") == f"{lake.url}/compact/2023-03-10-01/abc/"
+
+
+def test_what_is_wrong_with_a_bucket_is_one_clear_error(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = open_lake("s3://no-such-bucket-here/x")
+    with pytest.raises(LakeError, match=r"s3://no-such-bucket-here/x/raw/a .*check LAKE_URL") as caught:
+        missing.put("raw/a", b"")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(SettingError, match="set AWS_REGION"):
+        open_lake(f"s3://{aws}/x")
+
+
 def test_another_format_is_refused(lake: Lake) -> None:
     check_format(lake, create=True)
     check_format(lake)
@@ -68,7 +96,7 @@ def test_another_format_is_refused(lake: Lake) -> None:
         check_format(lake)
 
 
-@pytest.mark.parametrize("url", ["ftp://x/y", "file://host/x", "file://", "/plain/path"])
+@pytest.mark.parametrize("url", ["ftp://x/y", "file://host/x", "file://", "/plain/path", "s3://", "s3:///prefix"])
 def test_a_url_of_no_lake_names_the_variable(url: str) -> None:
     with pytest.raises(SettingError, match="LAKE_URL"):
         open_lake(url)

@@ -1,47 +1,29 @@
-"""The lake over obstore: one adapter for a local folder and for what speaks S3."""
+"""The lake over obstore, which gives a local folder and what speaks S3 one interface."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore
 
-from log_assets.errors import LakeError, NotFound, SettingError
-from log_assets.lake import Entry, Lake
+from log_assets.errors import LakeError, NotFound
+from log_assets.lake import Entry
 from log_assets.lake.layout import PROBE
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+# A folder of keys is deleted, by an object store, in one call of so many.
+_DELETE_AT_ONCE = 1000
+
 # obstore's own errors share no base with the built-in ones that it raises as well.
-_FAILURES = (BaseError, OSError, ValueError)
-
-
-def open_lake(url: str) -> Lake:
-    """The lake at `url` (LAKE_URL); the scheme picks the adapter.
-
-    Raises:
-        SettingError: another scheme than ``file``, or no folder named.
-        LakeError: the folder cannot be made or is none.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise SettingError(f"LAKE_URL={url!r} is not understood: use file:///folder")
-    if not parts.path or parts.netloc:
-        raise SettingError(f"LAKE_URL={url!r} names no folder: write file:///folder, with three slashes")
-    folder = Path(unquote(parts.path))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), folder)
-    except _FAILURES as error:
-        raise LakeError(f"the lake {url} cannot be opened ({_first_line(error)}): check LAKE_URL") from None
+FAILURES = (BaseError, OSError, ValueError)
 
 
 class ObjectLake:
@@ -57,14 +39,14 @@ class ObjectLake:
             obstore.put(self._store, key, content, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("written", key, error) from None
         return True
 
     def replace(self, key: str, content: bytes) -> None:
         try:
             obstore.put(self._store, key, content, use_multipart=False)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("written", key, error) from None
 
     def get(self, key: str) -> bytes:
@@ -72,7 +54,7 @@ class ObjectLake:
             return obstore.get(self._store, key).bytes().to_bytes()
         except FileNotFoundError:
             raise NotFound(f"{self.url}/{key} is not there") from None
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("read", key, error) from None
 
     def exists(self, key: str) -> bool:
@@ -80,14 +62,14 @@ class ObjectLake:
             obstore.head(self._store, key)
         except FileNotFoundError:
             return False
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("read", key, error) from None
         return True
 
     def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
         try:
             metas = obstore.list(self._store, prefix, offset=after or None).collect()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("listed", prefix, error) from None
         entries = [Entry(meta["path"], meta["size"], meta["last_modified"]) for meta in metas]
         # A local folder is listed in the file system's order, an object store in the order of keys.
@@ -96,25 +78,27 @@ class ObjectLake:
     def folders(self, prefix: str) -> list[str]:
         try:
             found = obstore.list_with_delimiter(self._store, prefix)["common_prefixes"]
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("listed", prefix, error) from None
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in found)
 
     def delete(self, keys: Iterable[str]) -> None:
-        for key in keys:
+        rest = iter(keys)
+        # A local folder takes a missing key for an error, and with it the rest of the call.
+        while some := list(islice(rest, 1 if self._folder else _DELETE_AT_ONCE)):
             try:
-                obstore.delete(self._store, key)
+                obstore.delete(self._store, some)
             except FileNotFoundError:
                 continue
-            except _FAILURES as error:
-                raise self._failed("deleted", key, error) from None
+            except FAILURES as error:
+                raise self._failed("deleted", some[0], error) from None
 
     def now(self) -> datetime:
         key = f"{PROBE}/{uuid.uuid4().hex}"
         self.put(key, b"")
         try:
             modified: datetime = obstore.head(self._store, key)["last_modified"]
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._failed("read", key, error) from None
         finally:
             self.delete([key])
@@ -139,10 +123,10 @@ class ObjectLake:
 
     def _failed(self, done: str, key: str, error: Exception) -> LakeError:
         return LakeError(
-            f"{self.url}/{key} could not be {done} ({_first_line(error)}): check LAKE_URL, its rights and its space"
+            f"{self.url}/{key} could not be {done} ({first_line(error)}): check LAKE_URL, its rights and its space"
         )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """obstore appends a dump of the error's inside; its first line is for people."""
     return str(error).strip().split("\n", 1)[0]

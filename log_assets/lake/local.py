@@ -1,0 +1,29 @@
+"""The lake in a local folder: `file:///folder`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from obstore.store import LocalStore
+
+from log_assets.errors import LakeError, SettingError
+from log_assets.lake.store import FAILURES, ObjectLake, first_line
+
+
+def open_local(url: str) -> ObjectLake:
+    """The lake in a folder, which is made when it is missing.
+
+    Raises:
+        SettingError: no folder is named.
+        LakeError: the folder cannot be made, or is none.
+    """
+    parts = urlsplit(url)
+    if not parts.path or parts.netloc:
+        raise SettingError(f"LAKE_URL={url!r} names no folder: write file:///folder, with three slashes")
+    folder = Path(unquote(parts.path))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), folder)
+    except FAILURES as error:
+        raise LakeError(f"the lake {url} cannot be opened ({first_line(error)}): check LAKE_URL") from None
