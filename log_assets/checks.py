@@ -18,10 +18,10 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 
 from log_assets.asset_keys import COMPACT, RAW, TABLE
 from log_assets.catalog import Catalog, Partition
+from log_assets.catalog.table import TABLE as TABLE_NAME
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.query.sql import TABLE as TABLE_NAME
 from log_assets.records import ids
 from log_assets.resources import QueryResource
 from log_assets.steps import audit
@@ -72,7 +72,7 @@ def evaluate(
     if NO_REJECTS in selected:
         yield from _no_rejects(lake, hours)
     if NO_IDS_MISSING in selected:
-        yield from _no_ids_missing(catalog, partitions, hours)
+        yield from _no_ids_missing(lake, catalog, partitions, hours)
     if SOUND in selected and hours:
         yield from _sound(lake, query, partitions, hours)
 
@@ -148,8 +148,10 @@ def _no_rejects(lake: Lake, hours: Sequence[Hour]) -> Iterator[Result]:
         yield Result(NO_REJECTS, hour, not number, dg.AssetCheckSeverity.WARN, description, metadata)
 
 
-def _no_ids_missing(catalog: Catalog, partitions: dict[Hour, Partition], hours: Sequence[Hour]) -> Iterator[Result]:
-    found = audit.findings(catalog)
+def _no_ids_missing(
+    lake: Lake, catalog: Catalog, partitions: dict[Hour, Partition], hours: Sequence[Hour]
+) -> Iterator[Result]:
+    found = audit.findings(lake, catalog.partitions())
     for hour in hours:
         gaps = found.missing.get(hour, [])
         own = partitions[hour].summary.conflicts if hour in partitions else 0

@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
+from log_assets.catalog.table import columns
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake
-from log_assets.query.sql import columns
 from log_assets.records import ids, row
 from log_assets.steps.compact import Compacted, read_generation
 from log_assets.steps.fetch import Transformed

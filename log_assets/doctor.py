@@ -8,8 +8,8 @@ from datetime import datetime
 
 import orjson
 
+from log_assets.catalog.table import TABLE
 from log_assets.errors import LogAssetsError, SettingError
-from log_assets.query.sql import TABLE
 from log_assets.records.reject import Reject
 from log_assets.resources import Resources, resources
 from log_assets.settings import Settings

@@ -42,7 +42,7 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
     ports.source.open().close()
     ports.lake.open()
     yield f"lake: {settings.lake_url}"
-    ports.catalog.open()
+    ports.catalog.open(mend=True)
     yield f"catalog: {settings.catalog_url}"
     ports.query.open().ensure()
     yield f"query engine: {settings.query_url}"

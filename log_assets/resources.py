@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from log_assets.catalog import Catalog
-from log_assets.catalog.sqlite import open_catalog
+from log_assets.catalog.open import open_catalog
 from log_assets.errors import SettingError
 from log_assets.lake import Lake
 from log_assets.lake.format import check_format
@@ -44,10 +44,15 @@ class CatalogResource(dg.ConfigurableResource[None]):
     """Where partitions are registered (CATALOG_URL)."""
 
     url: str
+    lake_url: str
 
-    def open(self) -> Catalog:
-        catalog = open_catalog(self.url)
-        catalog.ensure()
+    def open(self, *, mend: bool = False) -> Catalog:
+        """The catalog, made when it is new; with `mend`, made what it should be when someone changed it."""
+        catalog = open_catalog(self.url, self.lake_url)
+        if mend:
+            catalog.mend()
+        else:
+            catalog.ensure()
         return catalog
 
 
@@ -106,7 +111,7 @@ def resources(settings: Settings, *, by_name: bool = False) -> Resources:
     def secret(variable: str, value: str | None) -> str | None:
         return dg.EnvVar(variable) if by_name and variable in os.environ else value
 
-    catalog = CatalogResource(url=settings.catalog_url)
+    catalog = CatalogResource(url=settings.catalog_url, lake_url=settings.lake_url)
     key = KeyResource(f_key=secret("f_key", settings.f_key.get_secret_value() if settings.f_key else None))
     # A URL may hold a password.
     url = secret("SOURCE_URL", settings.source_url) or DEMO_SOURCE

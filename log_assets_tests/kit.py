@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.catalog.sqlite import open_catalog
+from log_assets.catalog.open import open_catalog
 from log_assets.hour import Hour
 from log_assets.lake import Lake
 from log_assets.lake.format import check_format
@@ -90,7 +90,7 @@ class Kit:
     def __post_init__(self) -> None:
         self.lake: Lake = open_lake((self.folder / "lake").as_uri())
         check_format(self.lake, create=True)
-        self.catalog: Catalog = open_catalog(f"sqlite://{self.folder}/catalog.db")
+        self.catalog: Catalog = open_catalog(f"sqlite://{self.folder}/catalog.db", self.lake.url)
         self.catalog.ensure()
         self.engine: QueryEngine = open_engine("duckdb://", self.catalog)
 

@@ -1,18 +1,20 @@
 """The catalog's contract, over every adapter."""
 
 import threading
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from log_assets.catalog import Catalog, Move, Moved, Partition
-from log_assets.catalog.sqlite import open_catalog
+from log_assets.catalog.open import open_catalog
 from log_assets.errors import CatalogError, SettingError
 from log_assets.hour import Hour
 from log_assets.records.summary import Summary
 
 NOW = datetime(2023, 3, 10, 2, 0, 1, 5, tzinfo=UTC)
+LAKE = "file:///lake"
 H1, H2, H3 = Hour("2023-03-10-01"), Hour("2023-03-10-02"), Hour("2023-03-10-03")
 
 
@@ -21,9 +23,13 @@ def partition(hour: Hour, digest: str) -> Partition:
     return Partition(hour, digest, f"file:///lake/compact/{hour}/{digest}/", summary, NOW)
 
 
-@pytest.fixture(params=["sqlite"])
-def catalog(tmp_path: Path) -> Catalog:
-    found = open_catalog(f"sqlite://{tmp_path}/catalog.db")
+@pytest.fixture(params=["sqlite", "glue"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Catalog:
+    if request.param == "glue":
+        request.getfixturevalue("aws")
+        found = open_catalog(f"glue://logs_{uuid.uuid4().hex}", "s3://bucket/prefix")
+    else:
+        found = open_catalog(f"sqlite://{tmp_path}/catalog.db", LAKE)
     found.ensure()
     found.ensure()
     return found
@@ -70,18 +76,30 @@ def test_of_many_movers_at_once_one_wins(catalog: Catalog) -> None:
     assert outcomes.count(Moved.CONFLICT) == 7
 
 
-@pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "sqlite://host/x.db"])
+ABOVE = 1001
+
+
+def test_hundreds_of_hours_move_at_once(catalog: Catalog) -> None:
+    hours = [H1.plus(number) for number in range(ABOVE)]
+    assert set(catalog.move([Move(None, partition(hour, "a")) for hour in hours]).values()) == {Moved.DONE}
+    outcome = catalog.move([Move("a" if hour != H2 else "x", partition(hour, "b")) for hour in hours])
+    assert [hour for hour, moved in outcome.items() if moved is Moved.CONFLICT] == [H2]
+    assert len(catalog.get(hours)) == ABOVE
+    assert [found.digest for found in catalog.partitions(H1, H3)] == ["b", "a", "b"]
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "sqlite://", "sqlite://host/x.db", "glue://", "plain"])
 def test_a_url_of_no_catalog_names_the_variable(url: str) -> None:
     with pytest.raises(SettingError, match="CATALOG_URL"):
-        open_catalog(url)
+        open_catalog(url, LAKE)
 
 
 def test_a_catalog_that_was_not_made_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="run log-assets init"):
-        open_catalog(f"sqlite://{tmp_path}/none/catalog.db").get([H1])
+        open_catalog(f"sqlite://{tmp_path}/none/catalog.db", LAKE).get([H1])
 
 
 def test_a_damaged_catalog_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"this is no database, " * 100)
     with pytest.raises(CatalogError, match="check CATALOG_URL"):
-        open_catalog(f"sqlite://{tmp_path}/catalog.db").ensure()
+        open_catalog(f"sqlite://{tmp_path}/catalog.db", LAKE).ensure()

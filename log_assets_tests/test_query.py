@@ -14,10 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from log_assets.catalog.table import columns
 from log_assets.errors import QueryError, SettingError
 from log_assets.hour import Hour
 from log_assets.query.embedded import open_engine
-from log_assets.query.sql import columns, saved_queries
+from log_assets.query.sql import saved_queries
 from log_assets.records import row
 from log_assets.source import Body
 from log_assets.source.demo import DemoRecords

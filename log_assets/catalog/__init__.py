@@ -51,6 +51,10 @@ class Catalog(Protocol):
         """Make the table when it is missing; safe to call again."""
         ...
 
+    def mend(self) -> None:
+        """Make the table what it should be, when someone changed it; its partitions stay."""
+        ...
+
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         """The partitions of those hours that are registered."""
         ...

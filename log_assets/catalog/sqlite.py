@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from log_assets.catalog import Catalog, Move, Moved, Partition
+from log_assets.catalog import Move, Moved, Partition
 from log_assets.errors import CatalogError, SettingError
 from log_assets.hour import Hour
 from log_assets.records.summary import Summary
@@ -30,15 +30,13 @@ _BUSY_SECONDS = 30
 _HOURS_A_QUERY = 500
 
 
-def open_catalog(url: str) -> Catalog:
-    """The catalog at `url` (CATALOG_URL); the scheme picks the adapter.
+def open_sqlite(url: str) -> SQLiteCatalog:
+    """The catalog in a file.
 
     Raises:
-        SettingError: another scheme than ``sqlite``, or no file named.
+        SettingError: no file is named.
     """
     parts = urlsplit(url)
-    if parts.scheme != "sqlite":
-        raise SettingError(f"CATALOG_URL={url!r} is not understood: use sqlite:///folder/catalog.db")
     if not parts.path or parts.netloc:
         raise SettingError(f"CATALOG_URL={url!r} names no file: write sqlite:///folder/catalog.db, with three slashes")
     return SQLiteCatalog(Path(unquote(parts.path)))
@@ -59,6 +57,9 @@ class SQLiteCatalog:
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_TABLE)
+
+    def mend(self) -> None:
+        self.ensure()
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}

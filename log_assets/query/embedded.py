@@ -16,9 +16,10 @@ import orjson
 import sqlglot
 
 from log_assets.catalog import Catalog
+from log_assets.catalog.table import DIALECT, TABLE, columns
 from log_assets.errors import QueryError, SettingError
 from log_assets.query import QueryEngine, Result
-from log_assets.query.sql import DIALECT, TABLE, check_query, columns, view_ddl
+from log_assets.query.sql import check_query, view_ddl
 from log_assets.records import row
 
 # What Athena has and DuckDB lacks, or has otherwise.
@@ -63,7 +64,13 @@ class EmbeddedEngine:
         return Result(table, int(profile.get("io", {}).get("total_bytes_read", 0)))
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        files = [unquote(urlsplit(p.location).path) + "logs.json.gz" for p in self._catalog.partitions()]
+        partitions = list(self._catalog.partitions())
+        if elsewhere := next((p for p in partitions if not p.location.startswith("file://")), None):
+            raise QueryError(
+                f"QUERY_URL=duckdb:// reads a lake in a local folder only, and {elsewhere.location} is none: set "
+                "QUERY_URL to athena://workgroup or trino://host:port/catalog"
+            )
+        files = [unquote(urlsplit(p.location).path) + "logs.json.gz" for p in partitions]
         # Hive matches the keys of a line without regard to case, DuckDB to the letter.
         keys = {key.lower(): key for key, _ in row.SCHEMA}
         spec = ", ".join(f"{_name(keys[c.name])}: {_text(c.kind.sql('duckdb'))}" for c in columns())

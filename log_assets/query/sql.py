@@ -1,4 +1,4 @@
-"""Reads `athena_sql/`: the table's columns, the view, and the saved queries with their parameters and defaults."""
+"""Reads the view and the saved queries of `athena_sql/`, and what a query in Athena's dialect is."""
 
 from __future__ import annotations
 
@@ -11,28 +11,14 @@ from importlib.resources import files
 import sqlglot
 from sqlglot import exp
 
+from log_assets.catalog.table import DIALECT
 from log_assets.errors import QueryError
 
-DIALECT = "athena"
-TABLE = "compact_logs"
 VIEW = "logs"
 
 # The head of a saved query: a line that says what it is for, then a line a parameter, with its default.
 _PARAMETER = re.compile(r"-- (\w+) = (.*?): (.*)")
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the table's DDL: its name, its type as sqlglot knows it, and its comment."""
-
-    name: str
-    kind: exp.DataType
-    comment: str
-
-    @property
-    def hive_type(self) -> str:
-        return self.kind.sql("hive").lower().replace(": ", ":").replace(", ", ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +56,8 @@ class SavedQuery:
         return _NAMED.sub(mark, self.sql), bound
 
 
-def table_ddl() -> str:
-    return _text("tables", TABLE)
-
-
 def view_ddl() -> str:
-    return _text("views", VIEW)
-
-
-@cache
-def columns() -> tuple[Column, ...]:
-    """The table's columns in order, without the partition's."""
-    tree = sqlglot.parse_one(table_ddl(), read=DIALECT)
-    return tuple(
-        Column(definition.name, definition.args["kind"], _comment(definition))
-        for definition in tree.this.find_all(exp.ColumnDef)
-        if definition.parent is tree.this
-    )
+    return (files("athena_sql") / "views" / f"{VIEW}.sql").read_text()
 
 
 @cache
@@ -119,12 +90,3 @@ def check_query(sql: str) -> exp.Query:
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise QueryError("only one SELECT at a time is run here: the table belongs to the pipeline")
     return trees[0]
-
-
-def _text(folder: str, name: str) -> str:
-    return (files("athena_sql") / folder / f"{name}.sql").read_text()
-
-
-def _comment(definition: exp.ColumnDef) -> str:
-    found = definition.find(exp.CommentColumnConstraint)
-    return found.this.name if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from log_assets.records import ids
@@ -21,6 +21,7 @@ class Summary:
         id_ranges: the record ids, as sorted disjoint ranges.
         conflicts: ids that more than one line bears.
         row_version: the version of the row that the lines are written in.
+        ids_complete: whether `id_ranges` are all there are; a catalog keeps a bounded number, a manifest all.
     """
 
     records: int
@@ -29,6 +30,7 @@ class Summary:
     id_ranges: tuple[Range, ...]
     conflicts: int
     row_version: int
+    ids_complete: bool = True
 
     @classmethod
     def of(cls, lines: Sequence[bytes], size: int, content_size: int, row_version: int) -> Self:
@@ -43,6 +45,12 @@ class Summary:
     def last_record_id(self) -> int | None:
         return self.id_ranges[-1][1] if self.id_ranges else None
 
+    def capped(self, ranges: int) -> Self:
+        """With at most so many id ranges, the first and the last among them."""
+        if len(self.id_ranges) <= ranges:
+            return self
+        return replace(self, id_ranges=(*self.id_ranges[: ranges - 1], self.id_ranges[-1]), ids_complete=False)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "records": self.records,
@@ -51,6 +59,7 @@ class Summary:
             "id_ranges": [list(pair) for pair in self.id_ranges],
             "conflicts": self.conflicts,
             "row_version": self.row_version,
+            "ids_complete": self.ids_complete,
         }
 
     @classmethod
@@ -63,4 +72,5 @@ class Summary:
             id_ranges=tuple((int(first), int(last)) for first, last in data["id_ranges"]),
             conflicts=int(data["conflicts"]),
             row_version=int(data["row_version"]),
+            ids_complete=bool(data["ids_complete"]),
         )

@@ -15,7 +15,7 @@ from log_assets.lake import Lake, layout
 from log_assets.records import ids, row
 from log_assets.records.ids import Findings, Range, Reset
 from log_assets.records.lines import union
-from log_assets.steps.compact import read_generation
+from log_assets.steps.compact import manifests, read_generation
 from log_assets.steps.transform import with_rejects
 
 _EXAMPLES = 5
@@ -75,15 +75,25 @@ class Soundness:
     problems: list[str] = field(default_factory=list)
 
 
-def findings(catalog: Catalog) -> Findings:
-    """Missing ids, conflicts between hours and resets, over everything published. Reads the catalog only."""
-    return ids.compare([(partition.hour, partition.summary.id_ranges) for partition in catalog.partitions()])
+def findings(lake: Lake, partitions: Iterable[Partition]) -> Findings:
+    """Missing ids, conflicts between hours and resets, over all that is published.
+
+    Reads the lake only for hours with more id ranges than a catalog keeps.
+    """
+    return ids.compare([(partition.hour, _id_ranges(lake, partition)) for partition in partitions])
+
+
+def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
+    if not partition.summary.ids_complete:
+        for generation in manifests(lake, partition.hour, partition.digest):
+            return generation.summary.id_ranges
+    return partition.summary.id_ranges
 
 
 def status(lake: Lake, catalog: Catalog) -> Status:
     """Every published hour. Reads the catalog, and of the lake only what was rejected."""
     partitions = list(catalog.partitions())
-    found = ids.compare([(partition.hour, partition.summary.id_ranges) for partition in partitions])
+    found = findings(lake, partitions)
     rejects: dict[str, int] = {}
     for receipt in with_rejects(lake):
         for reason, number in receipt.rejects.items():

@@ -1,0 +1,272 @@
+"""The catalog in Glue: `glue://database`. A partition of its table is what Athena and Trino read.
+
+Glue has no compare and set, so a move reads, compares, updates and reads again. Of two that update between each
+other's readings both see the later one's value: the earlier one takes that for a conflict and compacts again on top.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from log_assets.catalog import Move, Moved, Partition
+from log_assets.catalog.table import PARTITION_KEY, TABLE, columns
+from log_assets.errors import CatalogError, SettingError
+from log_assets.hour import Hour
+from log_assets.records.summary import Summary
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, StorageDescriptorTypeDef, TableInputTypeDef
+
+# As many as one call takes.
+_WRITE_AT_ONCE = 100
+_READ_AT_ONCE = 1000
+# A parameter's value is bounded; a manifest has the ranges beyond.
+_RANGES_KEPT = 1000
+# Throttled calls are tried again, slower each time.
+_CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
+_MISSING = "EntityNotFoundException"
+_TAKEN = "AlreadyExistsException"
+
+
+def open_glue(url: str, lake_url: str) -> GlueCatalog:
+    """The catalog in a Glue database; its table lies at the lake's `compact/`.
+
+    Raises:
+        SettingError: no database is named.
+        CatalogError: there is no region.
+    """
+    database = urlsplit(url).netloc
+    if not database:
+        raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
+    try:
+        client = boto3.Session().client("glue", config=_CONFIG)
+    except (BotoCoreError, ValueError) as error:
+        raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
+    return GlueCatalog(client, database, f"{lake_url.rstrip('/')}/compact/")
+
+
+class GlueCatalog:
+    """The partitions of one table; what is known of an hour stands in its partition's parameters."""
+
+    def __init__(self, client: GlueClient, database: str, location: str) -> None:
+        self._client, self._database, self._location = client, database, location
+        self.url = f"glue://{database}"
+
+    def ensure(self) -> None:
+        with self._errors("table"):
+            try:
+                found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
+            except ClientError as error:
+                if _code(error) != _MISSING:
+                    raise
+                self._make()
+                return
+        present = [(c["Name"], c.get("Type", "")) for c in found["StorageDescriptor"]["Columns"]]
+        wanted = [(column.name, column.hive_type) for column in columns()]
+        if present != wanted:
+            different = next(pair for pair in [*present, *wanted] if pair not in wanted or pair not in present)
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} was changed by hand: its column {different[0]} {different[1]} "
+                "is not as athena_sql/tables says; run log-assets init, which mends it"
+            )
+
+    def mend(self) -> None:
+        """Make the table what its DDL says; its partitions stay."""
+        with self._errors("table"):
+            try:
+                self._client.update_table(DatabaseName=self._database, TableInput=self._table())
+            except ClientError as error:
+                if _code(error) != _MISSING:
+                    raise
+                self._make()
+
+    def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
+        found: dict[Hour, Partition] = {}
+        rest = iter(hours)
+        while some := list(islice(rest, _READ_AT_ONCE)):
+            with self._errors("partitions"):
+                while some:
+                    answer = self._client.batch_get_partition(
+                        DatabaseName=self._database,
+                        TableName=TABLE,
+                        PartitionsToGet=[{"Values": [hour]} for hour in some],
+                    )
+                    for data in answer.get("Partitions", []):
+                        partition = self._partition(data)
+                        found[partition.hour] = partition
+                    some = [Hour(key["Values"][0]) for key in answer.get("UnprocessedKeys", [])]
+        return found
+
+    def partitions(self, first: Hour | None = None, last: Hour | None = None) -> Iterator[Partition]:
+        expression = (
+            f"{PARTITION_KEY} >= '{first or '0000-00-00-00'}' AND {PARTITION_KEY} <= '{last or '9999-12-31-23'}'"
+        )
+        with self._errors("partitions"):
+            pages = self._client.get_paginator("get_partitions").paginate(
+                DatabaseName=self._database, TableName=TABLE, Expression=expression, ExcludeColumnSchema=True
+            )
+            found = [self._partition(data) for page in pages for data in page["Partitions"]]
+        return iter(sorted(found, key=lambda partition: partition.hour))
+
+    def move(self, moves: Sequence[Move]) -> dict[Hour, Moved | CatalogError]:
+        outcome: dict[Hour, Moved | CatalogError] = {}
+        created = [move.new for move in moves if move.expected is None]
+        for some in _batches(created):
+            outcome |= self._create(some)
+        expected = {move.new.hour: move for move in moves if move.expected is not None}
+        present = self.get(expected) if expected else {}
+        todo = []
+        for hour, move in expected.items():
+            if hour in present and present[hour].digest == move.expected:
+                todo.append(move.new)
+            else:
+                outcome[hour] = Moved.CONFLICT
+        for some in _batches(todo):
+            outcome |= self._update(some)
+        # Another may have written between the reading and the update: what stands there now decides.
+        updated = [partition for partition in todo if outcome[partition.hour] is Moved.DONE]
+        after = self.get(partition.hour for partition in updated) if updated else {}
+        for partition in updated:
+            if partition.hour not in after or after[partition.hour].digest != partition.digest:
+                outcome[partition.hour] = Moved.CONFLICT
+        return outcome
+
+    def _create(self, some: Sequence[Partition]) -> dict[Hour, Moved | CatalogError]:
+        with self._errors("partitions"):
+            answer = self._client.batch_create_partition(
+                DatabaseName=self._database,
+                TableName=TABLE,
+                PartitionInputList=[self._input(partition) for partition in some],
+            )
+        return self._outcome(some, [(e["PartitionValues"], e["ErrorDetail"]) for e in answer.get("Errors", [])])
+
+    def _update(self, some: Sequence[Partition]) -> dict[Hour, Moved | CatalogError]:
+        with self._errors("partitions"):
+            answer = self._client.batch_update_partition(
+                DatabaseName=self._database,
+                TableName=TABLE,
+                Entries=[
+                    {"PartitionValueList": [partition.hour], "PartitionInput": self._input(partition)}
+                    for partition in some
+                ],
+            )
+        return self._outcome(some, [(e["PartitionValueList"], e["ErrorDetail"]) for e in answer.get("Errors", [])])
+
+    def _outcome(
+        self, some: Sequence[Partition], errors: Sequence[tuple[Sequence[str], Any]]
+    ) -> dict[Hour, Moved | CatalogError]:
+        """Failures come back a partition each, not as an error of the call."""
+        outcome: dict[Hour, Moved | CatalogError] = {partition.hour: Moved.DONE for partition in some}
+        for values, detail in errors:
+            code = detail.get("ErrorCode", "")
+            outcome[Hour(values[0])] = (
+                Moved.CONFLICT
+                if code in (_TAKEN, _MISSING)
+                else CatalogError(
+                    f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')})"
+                )
+            )
+        return outcome
+
+    def _make(self) -> None:
+        try:
+            self._client.create_database(DatabaseInput={"Name": self._database})
+        except ClientError as error:
+            if _code(error) != _TAKEN:
+                raise
+        try:
+            self._client.create_table(DatabaseName=self._database, TableInput=self._table())
+        except ClientError as error:
+            if _code(error) != _TAKEN:
+                raise
+
+    def _table(self) -> TableInputTypeDef:
+        return {
+            "Name": TABLE,
+            "Description": "Web logs, one record a line, one partition an hour (UTC)",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", "classification": "json"},
+            "PartitionKeys": [{"Name": PARTITION_KEY, "Type": "string"}],
+            "StorageDescriptor": self._storage(self._location),
+        }
+
+    def _storage(self, location: str) -> StorageDescriptorTypeDef:
+        return {
+            "Columns": [{"Name": c.name, "Type": c.hive_type, "Comment": c.comment} for c in columns()],
+            "Location": location,
+            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            "Compressed": True,
+            "SerdeInfo": {"SerializationLibrary": "org.apache.hive.hcatalog.data.JsonSerDe"},
+        }
+
+    def _input(self, partition: Partition) -> PartitionInputTypeDef:
+        summary = partition.summary
+        return {
+            "Values": [partition.hour],
+            "StorageDescriptor": self._storage(partition.location),
+            "Parameters": {
+                "digest": partition.digest,
+                "published": partition.published.isoformat(),
+                "summary": json.dumps(summary.capped(_RANGES_KEPT).to_json(), separators=(",", ":")),
+            },
+        }
+
+    def _partition(self, data: Any) -> Partition:
+        name, parameters = data["Values"][0], data.get("Parameters", {})
+        location = data["StorageDescriptor"]["Location"]
+        try:
+            partition = Partition(
+                Hour(name),
+                parameters["digest"],
+                location,
+                Summary.from_json(json.loads(parameters["summary"])),
+                datetime.fromisoformat(parameters["published"]),
+            )
+        except (ValueError, KeyError, TypeError):
+            raise CatalogError(
+                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): remove "
+                "it and publish the hour again"
+            ) from None
+        if not location.rstrip("/").endswith(f"/{name}/{partition.digest}"):
+            raise CatalogError(
+                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: remove it "
+                "and publish the hour again"
+            )
+        return partition
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as error:
+            code = _code(error)
+            hint = {
+                _MISSING: "run log-assets init",
+                "AccessDeniedException": "the role may not; see deploy/ for what it needs",
+                "ExpiredTokenException": "sign in again",
+                "UnrecognizedClientException": "check the AWS credentials",
+            }.get(code, "try again later")
+            message = error.response.get("Error", {}).get("Message", "")
+            raise CatalogError(f"{self.url}: its {what} could not be used ({code}: {message}): {hint}") from None
+        except BotoCoreError as error:
+            raise CatalogError(f"{self.url} could not be reached ({error}): check region and endpoint") from None
+
+
+def _batches(partitions: Sequence[Partition]) -> Iterator[Sequence[Partition]]:
+    return (partitions[start : start + _WRITE_AT_ONCE] for start in range(0, len(partitions), _WRITE_AT_ONCE))
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
