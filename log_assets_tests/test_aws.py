@@ -1,0 +1,218 @@
+"""The pipeline on S3 and Glue, whose APIs moto's server speaks: the same generations, and clear errors."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from log_assets.catalog import Move, Moved
+from log_assets.catalog.glue import GlueCatalog, open_glue
+from log_assets.catalog.open import open_catalog
+from log_assets.catalog.table import TABLE, columns
+from log_assets.errors import CatalogError, LogAssetsError
+from log_assets.lake.format import check_format
+from log_assets.lake.open import open_lake
+from log_assets.steps import audit
+from log_assets.steps.publish import Published, publish
+from log_assets.steps.restore import restore
+from log_assets.steps.tidy import tidy
+from log_assets_tests.kit import H0, Kit, real_records, record
+from log_assets_tests.test_catalog import partition
+
+H1 = H0.plus(1)
+
+
+@pytest.fixture
+def cloud(aws: str, kit: Kit) -> Kit:
+    """The kit's pipeline with its lake in a bucket and its catalog in Glue."""
+    kit.lake = open_lake(f"s3://{aws}/lake")
+    check_format(kit.lake, create=True)
+    kit.catalog = open_catalog(f"glue://logs_{uuid.uuid4().hex}", kit.lake.url)
+    kit.catalog.ensure()
+    return kit
+
+
+def glue(cloud: Kit) -> tuple[Any, str]:
+    return boto3.client("glue"), cloud.catalog.url.removeprefix("glue://")
+
+
+def test_the_generations_are_those_of_the_embedded_default(cloud: Kit, tmp_path: Path) -> None:
+    local = Kit(tmp_path / "local", cloud.keyring)
+    for one in (cloud, local):
+        one.land(real_records()[:30])
+        one.publish(H0)
+        one.land(real_records()[10:])
+        one.land([record(3601), record(1, extra={"a": 1e16}, activity=None)])
+        one.publish(H0, H1, H1.plus(1))
+    there, here = list(cloud.catalog.partitions()), list(local.catalog.partitions())
+    assert [(p.hour, p.digest, p.summary) for p in there] == [(p.hour, p.digest, p.summary) for p in here]
+    assert audit.status(cloud.lake, cloud.catalog) == audit.status(local.lake, local.catalog)
+    assert restore(cloud.lake, cloud.catalog, H0) == restore(local.lake, local.catalog, H0)
+    assert audit.soundness(cloud.lake, cloud.partition()).problems == []
+
+
+def test_tidy_needs_a_day_of_the_stores_own_clock(cloud: Kit) -> None:
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    cloud.clock = cloud.clock.replace(year=2090)
+    assert tidy(cloud.lake, cloud.catalog, cloud.now()).rows == 0
+    assert cloud.ids() == [1]
+
+
+def test_the_glue_table_is_the_ddls(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    table = client.get_table(DatabaseName=database, Name=TABLE)["Table"]
+    descriptor = table["StorageDescriptor"]
+    assert [(c["Name"], c["Type"], c["Comment"]) for c in descriptor["Columns"]] == [
+        (column.name, column.hive_type, column.comment) for column in columns()
+    ]
+    assert table["PartitionKeys"] == [{"Name": "hour", "Type": "string"}]
+    assert descriptor["SerdeInfo"]["SerializationLibrary"] == "org.apache.hive.hcatalog.data.JsonSerDe"
+    assert descriptor["Location"] == f"{cloud.lake.url}/compact/"
+
+
+def test_a_table_that_someone_changed_is_named_and_mended_by_init(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    changed: list[Callable[[list[dict[str, str]]], Any]] = [
+        lambda found: found[1].update(Type="int"),
+        lambda found: found.pop(2),
+        lambda found: found.append({"Name": "more", "Type": "string"}),
+    ]
+    for change in changed:
+        table = client.get_table(DatabaseName=database, Name=TABLE)["Table"]
+        change(table["StorageDescriptor"]["Columns"])
+        keep = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+        client.update_table(DatabaseName=database, TableInput={name: table[name] for name in keep})
+        with pytest.raises(CatalogError, match=r"was changed by hand: its column .* run log-assets init"):
+            cloud.catalog.ensure()
+        cloud.catalog.mend()
+        cloud.catalog.ensure()
+    assert cloud.ids() == [1]
+
+
+def test_a_partition_that_points_elsewhere_is_named(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    found = client.get_partition(DatabaseName=database, TableName=TABLE, PartitionValues=[H0])["Partition"]
+    found["StorageDescriptor"]["Location"] = "s3://elsewhere/x/"
+    keep = ("Values", "StorageDescriptor", "Parameters")
+    entry = {name: found[name] for name in keep}
+    client.update_partition(DatabaseName=database, TableName=TABLE, PartitionValueList=[H0], PartitionInput=entry)
+    with pytest.raises(CatalogError, match=r"made to point at s3://elsewhere/x/"):
+        cloud.catalog.get([H0])
+    client.delete_partition(DatabaseName=database, TableName=TABLE, PartitionValues=[H0])
+    cloud.publish(H0)
+    assert cloud.ids() == [1]
+
+
+def test_a_partition_of_a_crawler_is_named(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    client.create_partition(
+        DatabaseName=database,
+        TableName=TABLE,
+        PartitionInput={"Values": [H0], "StorageDescriptor": {"Location": "s3://x/y/"}, "Parameters": {}},
+    )
+    with pytest.raises(CatalogError, match="was not made by this program"):
+        cloud.catalog.get([H0])
+
+
+def test_a_database_that_is_gone_says_what_to_run(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    client.delete_table(DatabaseName=database, Name=TABLE)
+    with pytest.raises(CatalogError, match="run log-assets init"):
+        list(cloud.catalog.partitions())
+    cloud.catalog.ensure()
+    assert list(cloud.catalog.partitions()) == []
+
+
+class Interrupted:
+    """Glue's client, with something done before or instead of one of its calls."""
+
+    def __init__(self, inner: Any, **calls: Callable[..., Any]) -> None:
+        self._inner, self._calls = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return self._calls.get(name) or getattr(self._inner, name)
+
+
+def interrupted(cloud: Kit, **calls: Callable[..., Any]) -> GlueCatalog:
+    client, database = glue(cloud)
+    return GlueCatalog(Interrupted(client, **calls), database, f"{cloud.lake.url}/compact/")  # type: ignore[arg-type]
+
+
+def test_an_update_that_another_one_follows_at_once_is_a_conflict(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    cloud.catalog.move([Move(None, partition(H0, "a"))])
+
+    def update(**call: Any) -> Any:
+        answer = client.batch_update_partition(**call)
+        assert cloud.catalog.move([Move("b", partition(H0, "c"))]) == {H0: Moved.DONE}
+        return answer
+
+    catalog = interrupted(cloud, batch_update_partition=update)
+    assert catalog.move([Move("a", partition(H0, "b"))]) == {H0: Moved.CONFLICT}
+    assert cloud.catalog.get([H0])[H0].digest == "c"
+
+
+def test_a_partition_that_fails_leaves_the_others_done_and_a_rerun_repairs_it(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    cloud.land([record(1), record(3601)])
+
+    def create(**call: Any) -> Any:
+        refused = [one for one in call["PartitionInputList"] if one["Values"] == [H1]]
+        kept = [one for one in call["PartitionInputList"] if one not in refused]
+        answer = client.batch_create_partition(**{**call, "PartitionInputList": kept})
+        detail = {"ErrorCode": "InternalServiceException", "ErrorMessage": "oops"}
+        return answer | {"Errors": [{"PartitionValues": one["Values"], "ErrorDetail": detail} for one in refused]}
+
+    outcome = publish(cloud.lake, interrupted(cloud, batch_create_partition=create), [H0, H1], cloud.now)
+    assert isinstance(outcome[H0], Published)
+    assert isinstance(outcome[H1], LogAssetsError)
+    assert "InternalServiceException: oops" in str(outcome[H1])
+    cloud.publish(H0, H1)
+    assert (cloud.ids(H0), cloud.ids(H1)) == ([1], [3601])
+
+
+def test_many_hours_take_few_calls(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            calls.append(name)
+            return getattr(client, name)(**arguments)
+
+        return call
+
+    names = ("batch_create_partition", "batch_update_partition")
+    catalog = interrupted(cloud, **{name: counted(name) for name in names})
+    hours = [H0.plus(number) for number in range(720)]
+    assert set(catalog.move([Move(None, partition(hour, "a")) for hour in hours]).values()) == {Moved.DONE}
+    assert len(calls) == 8
+
+
+def test_no_region_is_one_clear_error(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(CatalogError, match="check the AWS credentials and region"):
+        open_glue("glue://logs", "s3://bucket")
+
+
+def test_more_id_ranges_than_a_parameter_holds_are_read_from_the_manifest(
+    cloud: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("log_assets.catalog.glue._RANGES_KEPT", 3)
+    cloud.land([record(number) for number in range(0, 40, 2)])
+    cloud.publish(H0)
+    summary = cloud.partition().summary
+    assert not summary.ids_complete
+    assert (summary.first_record_id, summary.last_record_id) == (0, 38)
+    assert audit.status(cloud.lake, cloud.catalog).missing_total == 19
