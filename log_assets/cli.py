@@ -161,6 +161,7 @@ def _publish(settings: Settings, ports: Resources, hours: list[Hour]) -> None:
 @click.option("--check", is_flag=True, help="Only say whether it could run: settings, port, folder.")
 def up(port: int, check: bool) -> None:
     """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
+    from log_assets.init import make_dagster_storage
     from log_assets.supervisor import Program, supervise
 
     settings = Settings.load()
@@ -171,6 +172,7 @@ def up(port: int, check: bool) -> None:
         raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
     if check:
         return
+    make_dagster_storage(settings.dagster_home)
     module = ["-m", "log_assets.definitions"]
     programs = [
         Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),

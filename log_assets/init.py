@@ -8,6 +8,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+import dagster as dg
 from dotenv import dotenv_values, set_key
 
 from log_assets.errors import SettingError
@@ -66,10 +67,20 @@ def _set(dotenv: Path, name: str, value: str) -> None:
     os.environ[name] = value
 
 
+def make_dagster_storage(home: Path) -> None:
+    """Let Dagster make its databases, before several of its processes would do so at once.
+
+    They are made at the first use, step by step: a process that looks in between finds half a schema and ends.
+    """
+    with dg.DagsterInstance.from_config(str(home)):
+        pass
+
+
 def _dagster_home(home: Path) -> str:
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    if target.exists():
-        return f"Dagster: {home} (its dagster.yaml is left as it is)"
-    target.write_text((files("log_assets") / "dagster.yaml").read_text())
-    return f"Dagster: {home}"
+    kept = target.exists()
+    if not kept:
+        target.write_text((files("log_assets") / "dagster.yaml").read_text())
+    make_dagster_storage(home)
+    return f"Dagster: {home}" + (" (its dagster.yaml is left as it is)" if kept else "")

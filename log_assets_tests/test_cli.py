@@ -7,7 +7,9 @@ import io
 import json
 import os
 import socket
+import sqlite3
 import stat
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,15 @@ def test_init_makes_what_is_missing_and_is_safe_to_run_again(shell: Shell) -> No
     assert "FAIL" not in shown
     assert "f_key opens 100 of them" in shown
     assert first.split("f_key=")[1].strip() not in shown
+
+
+def test_init_makes_dagsters_databases_before_several_processes_would(shell: Shell) -> None:
+    shell.done("init")
+    databases = list((shell.folder / ".log_assets/dagster").rglob("*.db"))
+    assert {file.name for file in databases} == {"runs.db", "index.db", "schedules.db"}
+    for file in databases:
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
 def test_init_makes_no_key_for_a_source_that_is_not_the_demo(shell: Shell) -> None:
