@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO := .log_assets/demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo clean-demo test test-slow test-browser lint format install clean
+.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local lint format install clean
 
 demo: $(STAMP)
 	@mkdir -p $(DEMO)
@@ -25,6 +25,14 @@ test-slow: $(STAMP)
 
 test-browser: $(STAMP)
 	$(BIN)/pytest -m browser
+
+# Needs Java 24 or newer, and Maven; Trino itself comes from Maven Central, once.
+test-trino: $(STAMP)
+	$(BIN)/pytest -m 'trino or conformance'
+
+# S3, Glue, Trino and Athena on this machine, until Ctrl+C; prints settings to paste.
+aws-local: $(STAMP)
+	@$(BIN)/python -m log_assets_tests.aws_local
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from log_assets.lake import Lake
 from log_assets.lake.format import check_format
 from log_assets.lake.open import open_lake
 from log_assets.query import QueryEngine
-from log_assets.query.embedded import open_engine
+from log_assets.query.open import open_engine
 from log_assets.records.token import Keyring
 from log_assets.settings import DEMO_SOURCE, Settings
 from log_assets.source import Source

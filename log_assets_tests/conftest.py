@@ -1,39 +1,41 @@
 """Fixtures that more than one room of the tests needs."""
 
+import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import dagster as dg
 import pytest
-from moto.server import ThreadedMotoServer
 
 from log_assets.records.token import Keyring
-from log_assets_tests.kit import Kit
+from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
+from log_assets_tests.aws_local import CREDENTIALS, moto
+from log_assets_tests.kit import CONFORMANCE, Kit
+from log_assets_tests.trino_server import NoTrino, trino
 from log_assets_tests.world import World
 
 
 @pytest.fixture(scope="session")
 def aws_endpoint() -> Iterator[str]:
-    """moto's server on a free port of 127.0.0.1: the APIs of S3 and Glue."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """moto's server on a free port of 127.0.0.1: the APIs of S3 and Glue; or what a Trino at TRINO_URL reads."""
+    if "TRINO_URL" in os.environ:
+        yield os.environ["AWS_ENDPOINT_URL"]
+        return
+    with moto() as url:
+        yield url
 
 
 @pytest.fixture
 def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The environment of an account with an empty bucket; gives the bucket's name."""
     for name, value in {
+        **CREDENTIALS,
         "AWS_ENDPOINT_URL": aws_endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_CONFIG_FILE": str(tmp_path / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-aws-credentials"),
     }.items():
@@ -43,9 +45,53 @@ def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
     return bucket
 
 
+@pytest.fixture(scope="session")
+def trino_url(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Trino: one of these tests' own, or a running one at TRINO_URL (see `make aws-local`)."""
+    if "TRINO_URL" in os.environ:
+        yield os.environ["TRINO_URL"]
+        return
+    try:
+        with trino(tmp_path_factory.mktemp("trino"), aws_endpoint) as url:
+            yield url
+    except NoTrino as missing:
+        pytest.exit(str(missing), returncode=1)
+
+
+@pytest.fixture
+def athena_server(aws: str, trino_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AthenaServer]:
+    """Athena's API in front of that Trino, with a workgroup `logs`."""
+    with athena(trino_url) as (server, endpoint):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", endpoint)
+        server.workgroups["logs"] = WorkGroup(f"s3://{aws}/athena-results/")
+        yield server
+
+
 @pytest.fixture
 def kit(tmp_path: Path) -> Kit:
     return Kit(tmp_path)
+
+
+@pytest.fixture
+def cloud(aws: str, tmp_path: Path) -> Kit:
+    """A pipeline with its lake in a bucket and its catalog in Glue."""
+    return Kit.in_cloud(tmp_path, aws)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many conformance cases each engine passed, and how many of them expect no row."""
+    cases: Counter[str] = Counter()
+    empty: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == CONFORMANCE:
+                engine, _, rows = value.partition(" ")
+                cases[engine] += 1
+                empty[engine] += rows == "0"
+    for engine in sorted(cases):
+        terminalreporter.write_line(
+            f"conformance: {cases[engine]} cases on {engine}, {empty[engine]} of them say that they expect no row"
+        )
 
 
 @pytest.fixture(autouse=True)

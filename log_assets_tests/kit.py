@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from log_assets.lake import Lake
 from log_assets.lake.format import check_format
 from log_assets.lake.open import open_lake
 from log_assets.query import QueryEngine
-from log_assets.query.embedded import open_engine
+from log_assets.query.open import open_engine
 from log_assets.records import row
 from log_assets.records.token import Keyring
 from log_assets.steps.capture import put_window
@@ -28,6 +29,9 @@ Record = dict[str, Any]
 BASE = datetime(2023, 3, 10, 1, 0, tzinfo=UTC)
 H0 = Hour("2023-03-10-01")
 """The hour of `record(0)`."""
+
+CONFORMANCE = "conformance"
+"""The name under which a test notes a comparison of an engine's answer: the engine, and the number of rows."""
 
 DATA = Path(__file__).parent / "data"
 
@@ -86,13 +90,28 @@ class Kit:
     folder: Path
     keyring: Keyring = field(default_factory=lambda: Keyring.parse(Keyring.generate()))
     clock: datetime = BASE + timedelta(hours=6)
+    lake_url: str = ""
+    catalog_url: str = ""
+    query_url: str = "duckdb://"
 
     def __post_init__(self) -> None:
-        self.lake: Lake = open_lake((self.folder / "lake").as_uri())
+        self.lake: Lake = open_lake(self.lake_url or (self.folder / "lake").as_uri())
         check_format(self.lake, create=True)
-        self.catalog: Catalog = open_catalog(f"sqlite://{self.folder}/catalog.db", self.lake.url)
+        self.catalog: Catalog = open_catalog(self.catalog_url or f"sqlite://{self.folder}/catalog.db", self.lake.url)
         self.catalog.ensure()
-        self.engine: QueryEngine = open_engine("duckdb://", self.catalog)
+        self.engine: QueryEngine = open_engine(self.query_url, self.catalog)
+        self.engine.ensure()
+
+    @classmethod
+    def in_cloud(cls, folder: Path, bucket: str, query_url: str = "duckdb://", clock: datetime | None = None) -> Kit:
+        """With a lake of its own in `bucket`, and a Glue database of its own."""
+        return cls(
+            folder,
+            clock=clock or BASE + timedelta(hours=6),
+            lake_url=f"s3://{bucket}/{uuid.uuid4().hex}/lake",
+            catalog_url=f"glue://logs_{uuid.uuid4().hex}",
+            query_url=query_url,
+        )
 
     def now(self) -> datetime:
         self.clock += timedelta(milliseconds=1)

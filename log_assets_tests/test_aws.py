@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,8 @@ import pytest
 
 from log_assets.catalog import Move, Moved
 from log_assets.catalog.glue import GlueCatalog, open_glue
-from log_assets.catalog.open import open_catalog
 from log_assets.catalog.table import TABLE, columns
 from log_assets.errors import CatalogError, LogAssetsError
-from log_assets.lake.format import check_format
-from log_assets.lake.open import open_lake
 from log_assets.steps import audit
 from log_assets.steps.publish import Published, publish
 from log_assets.steps.restore import restore
@@ -25,16 +21,6 @@ from log_assets_tests.kit import H0, Kit, real_records, record
 from log_assets_tests.test_catalog import partition
 
 H1 = H0.plus(1)
-
-
-@pytest.fixture
-def cloud(aws: str, kit: Kit) -> Kit:
-    """The kit's pipeline with its lake in a bucket and its catalog in Glue."""
-    kit.lake = open_lake(f"s3://{aws}/lake")
-    check_format(kit.lake, create=True)
-    kit.catalog = open_catalog(f"glue://logs_{uuid.uuid4().hex}", kit.lake.url)
-    kit.catalog.ensure()
-    return kit
 
 
 def glue(cloud: Kit) -> tuple[Any, str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from log_assets.catalog.table import columns
 from log_assets.errors import QueryError, SettingError
 from log_assets.hour import Hour
-from log_assets.query.embedded import open_engine
+from log_assets.query.open import open_engine
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
 from log_assets.source import Body

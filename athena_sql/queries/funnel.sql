@@ -2,23 +2,27 @@
 -- from_hour = 0000-00-00-00: the first hour
 -- to_hour = 9999-12-31-23: the last hour
 WITH viewed AS (
-  SELECT user_id, min(in_date) AS at FROM logs
-  WHERE hour BETWEEN :from_hour AND :to_hour AND activity = 'view' AND user_id IS NOT NULL
-  GROUP BY user_id
+  SELECT user_id, activity, in_date,
+    min(CASE WHEN activity = 'view' THEN in_date END) OVER (PARTITION BY user_id) AS viewed_at
+  FROM logs
+  WHERE hour BETWEEN :from_hour AND :to_hour AND user_id IS NOT NULL AND activity IN ('view', 'cart', 'purchase')
 ),
 carted AS (
-  SELECT l.user_id, min(l.in_date) AS at FROM logs l JOIN viewed v ON l.user_id = v.user_id AND l.in_date >= v.at
-  WHERE l.hour BETWEEN :from_hour AND :to_hour AND l.activity = 'cart'
-  GROUP BY l.user_id
+  SELECT *,
+    min(CASE WHEN activity = 'cart' AND in_date >= viewed_at THEN in_date END) OVER (PARTITION BY user_id) AS carted_at
+  FROM viewed
 ),
-purchased AS (
-  SELECT l.user_id, min(l.in_date) AS at FROM logs l JOIN carted c ON l.user_id = c.user_id AND l.in_date >= c.at
-  WHERE l.hour BETWEEN :from_hour AND :to_hour AND l.activity = 'purchase'
-  GROUP BY l.user_id
+reached AS (
+  SELECT user_id, max(viewed_at) AS viewed_at, max(carted_at) AS carted_at,
+    min(CASE WHEN activity = 'purchase' AND in_date >= carted_at THEN in_date END) AS purchased_at
+  FROM carted
+  GROUP BY user_id
+),
+-- Each step with its own number from one reading of the table.
+counted AS (
+  SELECT count(viewed_at) AS viewed, count(carted_at) AS carted, count(purchased_at) AS purchased FROM reached
 )
-SELECT 1 AS step, 'view' AS activity, count(*) AS users FROM viewed
-UNION ALL
-SELECT 2, 'cart', count(*) FROM carted
-UNION ALL
-SELECT 3, 'purchase', count(*) FROM purchased
-ORDER BY step
+SELECT steps.step, steps.activity,
+  CASE steps.step WHEN 1 THEN viewed WHEN 2 THEN carted ELSE purchased END AS users
+FROM counted CROSS JOIN (VALUES (1, 'view'), (2, 'cart'), (3, 'purchase')) AS steps (step, activity)
+ORDER BY steps.step

@@ -30,5 +30,6 @@ steps AS (
 )
 SELECT hour, previous + 1 AS first_missing, record_id - 1 AS last_missing, record_id - previous - 1 AS missing
 FROM steps
-WHERE record_id - previous > 1 AND record_id - previous <= 1000000
+-- Of two ids at the ends of what a bigint holds the difference is none.
+WHERE CAST(record_id AS decimal(20, 0)) - CAST(previous AS decimal(20, 0)) BETWEEN 2 AND 1000000
 ORDER BY hour, first_missing

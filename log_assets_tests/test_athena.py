@@ -1,0 +1,193 @@
+"""`athena://` and `trino://` for real: what a person types and sees, and what happens when a query goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+import trino
+
+from log_assets.errors import QueryError, SettingError
+from log_assets.query import QueryEngine
+from log_assets.query.open import open_engine
+from log_assets_tests.athena_server import AthenaServer, Refused, WorkGroup
+from log_assets_tests.kit import H0, Kit, record
+
+SLOW = (
+    "SELECT count(*) AS n FROM UNNEST(sequence(1, 10000)) a (x), UNNEST(sequence(1, 10000)) b (y), "
+    "UNNEST(sequence(1, 1000)) c (z) WHERE (x * y * z) % 7 = 3"
+)
+
+
+@pytest.fixture
+def kit(athena_server: AthenaServer, aws: str, tmp_path: Path) -> Kit:
+    kit = Kit.in_cloud(tmp_path, aws, "athena://logs")
+    kit.land([record(1), record(2)])
+    kit.publish(H0)
+    return kit
+
+
+@pytest.fixture(params=["athena", "trino"])
+def engine(request: pytest.FixtureRequest, kit: Kit, trino_url: str) -> QueryEngine:
+    return kit.engine if request.param == "athena" else open_engine(trino_url, kit.catalog)
+
+
+pytestmark = pytest.mark.trino
+
+
+def test_a_query_that_fails_says_why_in_one_line(engine: QueryEngine) -> None:
+    for sql, said in (
+        ("SELECT nope FROM logs", "COLUMN_NOT_FOUND: .*'nope' cannot be resolved"),
+        ("SELECT * FROM nowhere", "TABLE_NOT_FOUND"),
+        ("SELECT 1 / 0", "DIVISION_BY_ZERO"),
+        ('SELECT * FROM "lo""gs; DROP TABLE logs"', "TABLE_NOT_FOUND"),
+        ("SELECT FROM WHERE", "could not be read|SYNTAX_ERROR"),
+        ("DROP TABLE compact_logs", "only one SELECT"),
+        ("SELECT 1; SELECT 2", "only one SELECT"),
+    ):
+        with pytest.raises(QueryError, match=said) as caught:
+            engine.run(sql)
+        assert "\n" not in str(caught.value)
+    assert engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
+
+
+def test_a_generation_that_someone_deleted_is_an_error_and_not_fewer_rows(kit: Kit) -> None:
+    for key in kit.keys(f"compact/{H0}"):
+        kit.lake.delete([key])
+    with pytest.raises(QueryError, match=r"the query failed on athena://logs"):
+        kit.engine.run("SELECT count(*) AS n, max(activity) AS a FROM logs")
+
+
+def test_a_query_over_the_scan_limit_says_what_to_do(kit: Kit, athena_server: AthenaServer) -> None:
+    athena_server.workgroups["logs"].limit = 10
+    with pytest.raises(QueryError, match=r"scanned limit was exceeded: ask for fewer hours .* or raise the workgroup"):
+        kit.engine.run("SELECT max(activity) AS a FROM logs")
+
+
+def test_a_workgroup_without_an_output_location_says_what_to_do(kit: Kit, athena_server: AthenaServer) -> None:
+    athena_server.workgroups["logs"].output = None
+    with pytest.raises(QueryError, match=r"No output location provided.*: give the workgroup an output location"):
+        kit.engine.run("SELECT 1 AS a")
+
+
+def test_a_workgroup_that_is_not_there_is_named(kit: Kit) -> None:
+    with pytest.raises(QueryError, match=r"athena://nope: .*WorkGroup nope is not found.*check QUERY_URL"):
+        open_engine("athena://nope", kit.catalog).run("SELECT 1 AS a")
+
+
+def test_a_result_that_cannot_be_read_is_named(kit: Kit, athena_server: AthenaServer) -> None:
+    athena_server.workgroups["gone"] = WorkGroup("s3://no-such-bucket-anywhere/x/")
+    with pytest.raises(QueryError, match="no-such-bucket-anywhere"):
+        open_engine("athena://gone", kit.catalog).run("SELECT 1 AS a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "said"),
+    [
+        ("AccessDeniedException", "You are not authorized to perform: athena:StartQueryExecution", "deploy/ has what"),
+        ("ExpiredTokenException", "The security token included in the request is expired", "sign in again"),
+        ("UnrecognizedClientException", "The security token included in the request is invalid", "check the AWS cred"),
+    ],
+)
+def test_what_athena_refuses_names_the_mend(
+    kit: Kit, athena_server: AthenaServer, kind: str, message: str, said: str
+) -> None:
+    athena_server.fault = lambda operation: Refused(message, kind) if operation == "StartQueryExecution" else None
+    with pytest.raises(QueryError, match=said):
+        kit.engine.run("SELECT 1 AS a")
+
+
+def test_throttling_is_tried_again(kit: Kit, athena_server: AthenaServer) -> None:
+    calls = 0
+
+    def every_third(operation: str) -> Refused | None:
+        nonlocal calls
+        calls += 1
+        return Refused("Rate exceeded", "ThrottlingException") if calls % 3 == 0 else None
+
+    athena_server.fault = every_third
+    for _ in range(4):
+        assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
+
+
+def running(trino_url: str, text: str) -> list[str]:
+    """The ids of Trino's queries that run now and hold `text`."""
+    host, port = trino_url.rsplit("@", 1)[1].split("/", maxsplit=1)[0].split(":")
+    cursor = trino.dbapi.connect(host=host, port=int(port), user="judge").cursor()
+    cursor.execute(
+        "SELECT query_id FROM system.runtime.queries WHERE state IN ('RUNNING', 'QUEUED', 'PLANNING', 'STARTING') "
+        f"AND query LIKE '%{text}%' AND query NOT LIKE '%system.runtime%'"
+    )
+    return [one[0] for one in cursor.fetchall()]
+
+
+@pytest.mark.parametrize("url", ["athena://logs", "trino"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_query_is_cancelled_when_it_is_broken_off(
+    kit: Kit, trino_url: str, tmp_path: Path, url: str, number: signal.Signals
+) -> None:
+    mark = f"{time.time_ns()} = {time.time_ns()}"
+    environment = os.environ | {
+        "LAKE_URL": kit.lake.url,
+        "CATALOG_URL": kit.catalog.url,
+        "QUERY_URL": trino_url if url == "trino" else url,
+    }
+    command = [sys.executable, "-m", "log_assets", "query", f"{SLOW} AND {mark}"]
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wanted = mark.split(" = ", maxsplit=1)[0]
+    _until(lambda: bool(running(trino_url, wanted)))
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    _until(lambda: not running(trino_url, wanted))
+
+
+def _until(done: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_an_engine_that_is_not_there_is_one_clear_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(QueryError, match=r"trino://127.0.0.1:1/lake could not be asked .*check QUERY_URL"):
+        open_engine("trino://user@127.0.0.1:1/lake", kit.catalog).run("SELECT 1 AS a")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", "http://127.0.0.1:1")
+    monkeypatch.setattr("log_assets.query.athena._CONFIG", None)
+    with pytest.raises(QueryError, match="athena://logs"):
+        open_engine("athena://logs", kit.catalog).run("SELECT 1 AS a")
+
+
+def test_many_threads_may_ask_at_once(kit: Kit) -> None:
+    found: list[object] = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist())
+        )
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [[{"n": 2}]] * 8
+
+
+def test_the_results_lie_where_the_workgroup_says(kit: Kit, aws: str) -> None:
+    kit.engine.run("SELECT 1 AS a")
+    listed = boto3.client("s3").list_objects_v2(Bucket=aws, Prefix="athena-results/")
+    assert any(one["Key"].endswith(".csv") for one in listed["Contents"])
+
+
+def test_a_catalog_that_is_not_in_glue_is_refused(tmp_path: Path) -> None:
+    local = Kit(tmp_path)
+    with pytest.raises(SettingError, match=r"set CATALOG_URL=glue://database"):
+        open_engine("athena://logs", local.catalog)
