@@ -15,9 +15,19 @@ from log_assets import checks, describe, worker
 from log_assets.asset_keys import COMPACT, RAW, TABLE
 from log_assets.errors import LogAssetsError
 from log_assets.hour import FORMAT, Hour
-from log_assets.resources import CatalogResource, KeyResource, LakeResource, QueryResource, Resources, SourceResource
+from log_assets.resources import (
+    CatalogResource,
+    KeyResource,
+    LakeResource,
+    QueryResource,
+    Resources,
+    SourceResource,
+    WorkersResource,
+)
 from log_assets.steps import fetch
-from log_assets.steps.compact import Compacted, compact
+from log_assets.steps.capture import known_digests
+from log_assets.steps.compact import Compacted, compact_all
+from log_assets.steps.pool import Pool
 from log_assets.steps.publish import Published, publish
 
 FAILED_HOURS = "failed_hours"
@@ -96,14 +106,17 @@ def build_assets(first: Hour) -> dg.AssetsDefinition:
         catalog: CatalogResource,
         query: QueryResource,
         key: KeyResource,
+        workers: WorkersResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
         context.instance.add_run_tags(context.run.run_id, worker.tags())
-        work = _Work(context, Resources(source, lake, catalog, query, key))
         wanted = [Hour(partition) for partition in context.partition_keys]
-        if RAW in context.selected_asset_keys:
-            work.fetch(wanted, first)
-        for start in range(0, len(wanted), _HOURS_AT_ONCE):
-            work.hours(wanted[start : start + _HOURS_AT_ONCE])
+        with workers.open() as pool:
+            work = _Work(context, Resources(source, lake, catalog, query, key, workers), pool)
+            if RAW in context.selected_asset_keys:
+                work.fetch(wanted, first)
+            for start in range(0, len(wanted), _HOURS_AT_ONCE):
+                work.hours(wanted[start : start + _HOURS_AT_ONCE])
+            work.check(wanted)
         # Every result was logged already; a generator that yields nothing keeps Dagster from adding its own.
         yield from ()
         work.end()
@@ -114,9 +127,10 @@ def build_assets(first: Hour) -> dg.AssetsDefinition:
 class _Work:
     """One run of the op: what is selected, over which ports, and what failed so far."""
 
-    def __init__(self, context: dg.AssetExecutionContext, ports: Resources) -> None:
+    def __init__(self, context: dg.AssetExecutionContext, ports: Resources, pool: Pool) -> None:
         self._context = context
         self._ports = ports
+        self._pool = pool
         self._lake, self._catalog = ports.lake.open(), ports.catalog.open()
         self._failed: dict[Hour, str] = {}
 
@@ -127,10 +141,10 @@ class _Work:
         came = fetch.Transformed()
         try:
             if source.has_history:
+                known = known_digests(self._lake)
                 for hour in wanted:
                     try:
-                        captured = fetch.fetch_history(self._lake, source, hour, _now)
-                        done = fetch.transform_all(self._lake, keyring, captured.windows)
+                        captured, done = fetch.fetch_history(self._lake, keyring, source, hour, _now, known=known)
                     except LogAssetsError as error:
                         self._fail(hour, str(error))
                         continue
@@ -142,7 +156,7 @@ class _Work:
                         self._materialized(RAW, hour, describe.raw(hour, done, source.url))
             else:
                 captured = fetch.fetch_now(self._lake, source, _now)
-                came = fetch.transform_all(self._lake, keyring, captured.windows)
+                came = fetch.transform_all(self._lake, keyring, captured.windows, pool=self._pool)
                 for problem in [*([captured.problem] if captured.problem else []), *came.problems()]:
                     self._context.log.error(str(problem))
                 for hour in wanted:
@@ -157,19 +171,19 @@ class _Work:
                 self._materialized(RAW, hour, describe.raw(hour, came, source.url))
 
     def hours(self, wanted: Sequence[Hour]) -> None:
-        """Compact and publish hours and check them, as far as that is selected."""
+        """Compact and publish hours, as far as that is selected."""
         selected = self._context.selected_asset_keys
         compacted: dict[Hour, Compacted] = {}
         # An hour that could not be fetched is not published empty.
         todo = [hour for hour in wanted if hour not in self._failed]
         if COMPACT in selected:
-            for hour in todo:
-                try:
-                    compacted[hour] = compact(self._lake, self._catalog, hour)
-                except LogAssetsError as error:
-                    self._fail(hour, str(error))
-                    continue
-                self._materialized(COMPACT, hour, describe.compacted(self._lake, compacted[hour]))
+            outcomes = compact_all(self._lake, self._catalog, todo, self._pool)
+            for hour, done in zip(todo, outcomes, strict=True):
+                if isinstance(done, Compacted):
+                    compacted[hour] = done
+                    self._materialized(COMPACT, hour, describe.compacted(self._lake, done))
+                else:
+                    self._fail(hour, str(done))
         if TABLE in selected:
             todo = [hour for hour in todo if hour not in self._failed]
             for hour, outcome in publish(self._lake, self._catalog, todo, _now, compacted).items():
@@ -177,11 +191,15 @@ class _Work:
                     self._materialized(TABLE, hour, describe.published(outcome))
                 else:
                     self._fail(hour, str(outcome))
+
+    def check(self, wanted: Sequence[Hour]) -> None:
+        """The selected checks of the hours that went well: all at once, for one query costs as much as one an hour."""
         done = [hour for hour in wanted if hour not in self._failed]
-        for result in checks.evaluate(
-            self._context.selected_asset_check_keys, self._lake, self._catalog, self._ports.query, done
-        ):
-            self._context.log_event(checks.evaluation(self._context.instance, result))
+        results = checks.evaluate(
+            self._context.selected_asset_check_keys, self._lake, self._catalog, self._ports.query, done, pool=self._pool
+        )
+        for evaluation in checks.evaluations(self._context.instance, results):
+            self._context.log_event(evaluation)
 
     def end(self) -> None:
         """Raises `Failure`, naming each hour that failed."""

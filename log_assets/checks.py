@@ -7,8 +7,10 @@ the partition.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import dagster as dg
@@ -25,12 +27,16 @@ from log_assets.lake import Lake, layout
 from log_assets.records import ids
 from log_assets.resources import QueryResource
 from log_assets.steps import audit
+from log_assets.steps.pool import Pool
 from log_assets.steps.transform import Receipt, with_rejects
 
 NO_HOLE = dg.AssetCheckKey(RAW, "capture_had_no_hole")
 NO_REJECTS = dg.AssetCheckKey(RAW, "every_record_was_read")
 NO_IDS_MISSING = dg.AssetCheckKey(COMPACT, "no_record_id_is_missing")
 SOUND = dg.AssetCheckKey(TABLE, "hour_is_sound")
+
+# Events that are looked up in one call.
+_RECORDS_AT_ONCE = 500
 
 _DESCRIPTIONS = {
     NO_HOLE: "No record rolled past every window: no id fell between two polls that isn't in some hour after all.",
@@ -63,9 +69,17 @@ def specs(partitions_def: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
 
 
 def evaluate(
-    selected: Collection[dg.AssetCheckKey], lake: Lake, catalog: Catalog, query: QueryResource, hours: Sequence[Hour]
+    selected: Collection[dg.AssetCheckKey],
+    lake: Lake,
+    catalog: Catalog,
+    query: QueryResource,
+    hours: Sequence[Hour],
+    *,
+    pool: Pool,
 ) -> Iterator[Result]:
     """The selected checks of many hours. What costs the same for one hour and for many is asked once."""
+    if not hours:
+        return
     partitions = catalog.get(hours)
     if NO_HOLE in selected:
         yield from _no_hole(lake, catalog, hours)
@@ -73,36 +87,54 @@ def evaluate(
         yield from _no_rejects(lake, hours)
     if NO_IDS_MISSING in selected:
         yield from _no_ids_missing(lake, catalog, partitions, hours)
-    if SOUND in selected and hours:
-        yield from _sound(lake, query, partitions, hours)
+    if SOUND in selected:
+        yield from _sound(lake, query, partitions, hours, pool)
 
 
-def evaluation(instance: dg.DagsterInstance, result: Result) -> dg.AssetCheckEvaluation:
-    """The result as Dagster logs it, pointing at the latest materialization of its partition, if there is one."""
-    wanted = dg.AssetRecordsFilter(asset_key=result.key.asset_key, asset_partitions=[result.hour])
-    records = instance.fetch_materializations(wanted, limit=1).records
-    target = None
-    if records:
-        target = AssetCheckEvaluationTargetMaterializationData(
-            storage_id=records[0].storage_id, run_id=records[0].run_id, timestamp=records[0].timestamp
-        )
-    return dg.AssetCheckEvaluation(
-        asset_key=result.key.asset_key,
-        check_name=result.key.name,
-        passed=result.passed,
-        severity=result.severity,
-        description=result.description,
-        metadata=result.metadata,
-        partition=result.hour,
-        target_materialization_data=target,
+def evaluations(instance: dg.DagsterInstance, results: Iterable[Result]) -> Iterator[dg.AssetCheckEvaluation]:
+    """The results as Dagster logs them, each pointing at the latest materialization of its partition, if any."""
+    targets: dict[tuple[dg.AssetKey, Hour], AssetCheckEvaluationTargetMaterializationData] = {}
+    for asset, some in groupby(results, lambda result: result.key.asset_key):
+        found = list(some)
+        targets |= _targets(instance, asset, [result.hour for result in found if (asset, result.hour) not in targets])
+        for result in found:
+            yield dg.AssetCheckEvaluation(
+                asset_key=asset,
+                check_name=result.key.name,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata,
+                partition=result.hour,
+                target_materialization_data=targets.get((asset, result.hour)),
+            )
+
+
+def _targets(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, hours: Sequence[Hour]
+) -> dict[tuple[dg.AssetKey, Hour], AssetCheckEvaluationTargetMaterializationData]:
+    if not hours:
+        return {}
+    storage = instance.event_log_storage
+    latest = storage.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, set(map(str, hours))
     )
+    found = {}
+    ids_of_records = list(latest.values())
+    for start in range(0, len(ids_of_records), _RECORDS_AT_ONCE):
+        wanted = dg.AssetRecordsFilter(asset_key=asset, storage_ids=ids_of_records[start : start + _RECORDS_AT_ONCE])
+        for record in instance.fetch_materializations(wanted, limit=_RECORDS_AT_ONCE).records:
+            if record.partition_key:
+                found[asset, Hour(record.partition_key)] = AssetCheckEvaluationTargetMaterializationData(
+                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+                )
+    return found
 
 
 def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> Iterator[Result]:
+    reports = audit.capture_reports(lake, catalog, hours)
     for hour in hours:
-        around = catalog.partitions(hour.plus(-1), hour.plus(1))
-        known = [pair for partition in around for pair in partition.summary.id_ranges]
-        report = audit.capture_report(lake, hour, known)
+        report = reports[hour]
         if not report.capturers:
             description = "no capturer ran in this hour: its records came from history or a folder"
         elif report.lost:
@@ -176,7 +208,7 @@ def _no_ids_missing(
 
 
 def _sound(
-    lake: Lake, query: QueryResource, partitions: dict[Hour, Partition], hours: Sequence[Hour]
+    lake: Lake, query: QueryResource, partitions: dict[Hour, Partition], hours: Sequence[Hour], pool: Pool
 ) -> Iterator[Result]:
     scanned, counted, problem = 0, {}, ""
     try:
@@ -188,13 +220,15 @@ def _sound(
         scanned = answer.bytes_scanned
     except LogAssetsError as error:
         problem = str(error)
+    published = [partitions[hour] for hour in hours if hour in partitions]
+    soundness = pool.map(partial(audit.soundness, lake), published)
     for hour in hours:
         partition = partitions.get(hour)
         if partition is None:
             problems = ["the hour is not registered: materialize logs_table"]
             records = 0
         else:
-            sound = audit.soundness(lake, partition)
+            sound = next(soundness)
             records, problems = sound.records, list(sound.problems)
             if problem:
                 problems.append(problem)

@@ -22,6 +22,7 @@ from log_assets.records.token import Keyring
 from log_assets.settings import DEMO_SOURCE, Settings
 from log_assets.source import Source
 from log_assets.source.open import open_source
+from log_assets.steps.pool import Pool
 
 
 class LakeResource(dg.ConfigurableResource[None]):
@@ -89,6 +90,15 @@ class SourceResource(dg.ConfigurableResource[None]):
         return open_source(self.url, allow_http=self.allow_http, keyring=keyring)
 
 
+class WorkersResource(dg.ConfigurableResource[None]):
+    """How many processes share the work (WORKERS)."""
+
+    processes: int | None = None
+
+    def open(self) -> Pool:
+        return Pool(self.processes)
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Every resource; the fields' names are those that assets ask for."""
@@ -98,6 +108,7 @@ class Resources:
     catalog: CatalogResource
     query: QueryResource
     key: KeyResource
+    workers: WorkersResource
 
 
 def resources(settings: Settings, *, by_name: bool = False) -> Resources:
@@ -121,4 +132,5 @@ def resources(settings: Settings, *, by_name: bool = False) -> Resources:
         catalog=catalog,
         query=QueryResource(url=settings.query_url, catalog=catalog),
         key=key,
+        workers=WorkersResource(processes=settings.workers),
     )

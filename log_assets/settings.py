@@ -64,6 +64,10 @@ class Settings(BaseSettings):
         False, alias="SOURCE_ALLOW_HTTP", description="1 allows a source without https on another host"
     )
 
+    workers: int | None = Field(
+        None, alias="WORKERS", ge=1, description="processes that read and compact; default: as many as there are cores"
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -22,7 +22,10 @@ class Entry:
 
 
 class Lake(Protocol):
-    """A flat space of keys such as ``raw/2023-03-10-01/x.json.gz``. Every method raises `LakeError`."""
+    """A flat space of keys such as ``raw/2023-03-10-01/x.json.gz``. Every method raises `LakeError`.
+
+    It can be pickled, and so be handed to another process.
+    """
 
     @property
     def url(self) -> str: ...
@@ -37,6 +40,10 @@ class Lake(Protocol):
 
     def get(self, key: str) -> bytes:
         """Raises `NotFound` when there is no such object."""
+        ...
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """An object's content as it comes, never whole in memory. Raises `NotFound` when there is no such object."""
         ...
 
     def exists(self, key: str) -> bool: ...

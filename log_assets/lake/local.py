@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,6 @@ def open_local(url: str) -> ObjectLake:
     folder = Path(unquote(parts.path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), folder)
+        return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), partial(open_local, url), folder)
     except FAILURES as error:
         raise LakeError(f"the lake {url} cannot be opened ({first_line(error)}): check LAKE_URL") from None

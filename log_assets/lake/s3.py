@@ -7,6 +7,7 @@ Region, profile, credentials and endpoint come from boto3's chain (profiles, SSO
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -67,4 +68,4 @@ def open_s3(url: str) -> ObjectLake:
         )
     except FAILURES as error:
         raise LakeError(f"the lake {url} cannot be opened ({first_line(error)}): check LAKE_URL") from None
-    return ObjectLake(store, f"s3://{parts.netloc}/{prefix}".rstrip("/"))
+    return ObjectLake(store, f"s3://{parts.netloc}/{prefix}".rstrip("/"), partial(open_s3, url))

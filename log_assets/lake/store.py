@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -21,18 +21,32 @@ if TYPE_CHECKING:
 
 # A folder of keys is deleted, by an object store, in one call of so many.
 _DELETE_AT_ONCE = 1000
+_PIECE = 1 << 20
 
 # obstore's own errors share no base with the built-in ones that it raises as well.
 FAILURES = (BaseError, OSError, ValueError)
 
 
 class ObjectLake:
-    """Objects below one folder or prefix of a store."""
+    """Objects below one folder or prefix of a store.
 
-    def __init__(self, store: ObjectStore, url: str, folder: Path | None = None) -> None:
+    Args:
+        store: obstore's.
+        url: the lake's, without options.
+        reopen: opens it anew, in another process.
+        folder: where it lies, if it is local.
+    """
+
+    def __init__(
+        self, store: ObjectStore, url: str, reopen: Callable[[], ObjectLake], folder: Path | None = None
+    ) -> None:
         self._store = store
+        self._reopen = reopen
         self._folder = folder
         self.url = url.rstrip("/")
+
+    def __reduce__(self) -> tuple[Callable[[], ObjectLake], tuple[()]]:
+        return self._reopen, ()
 
     def put(self, key: str, content: bytes) -> bool:
         try:
@@ -52,6 +66,15 @@ class ObjectLake:
     def get(self, key: str) -> bytes:
         try:
             return obstore.get(self._store, key).bytes().to_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"{self.url}/{key} is not there") from None
+        except FAILURES as error:
+            raise self._failed("read", key, error) from None
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        try:
+            for piece in obstore.get(self._store, key).stream(min_chunk_size=_PIECE):
+                yield bytes(piece)
         except FileNotFoundError:
             raise NotFound(f"{self.url}/{key} is not there") from None
         except FAILURES as error:

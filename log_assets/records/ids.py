@@ -17,6 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+
 from log_assets.hour import Hour
 
 RESET_JUMP = 1_000_000
@@ -24,8 +27,12 @@ RESET_JUMP = 1_000_000
 Range = tuple[int, int]
 """First and last id, both included."""
 
-# user_id is the first column and record_id the second, so the start of the line tells exactly.
-_RECORD_ID = re.compile(rb'\{(?:"user_id":"[^"]*",)?"record_id":(-?\d+)')
+Ids = npt.NDArray[np.int64]
+
+# user_id is the first column and record_id the second, so the start of the line tells exactly; in no line but at its
+# start can a key of these stand unescaped.
+_ID_OF_A_USER = re.compile(rb'\{"user_id":"[^"]{44}","record_id":(-?\d+)')
+_RECORD_ID = re.compile(rb'^\{(?:"user_id":"[^"]*",)?"record_id":(-?\d+)', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,14 @@ def count(ranges: Iterable[Range]) -> int:
     return sum(last - first + 1 for first, last in ranges)
 
 
-def ranges_of(ids: Iterable[int]) -> tuple[Range, ...]:
+def ranges_of(ids: Sequence[int] | Ids) -> tuple[Range, ...]:
     """Ids in any order, doubles allowed, as sorted disjoint ranges that do not touch."""
-    return merge((value, value) for value in ids)
+    ordered = np.unique(np.asarray(ids, np.int64))
+    if not ordered.size:
+        return ()
+    steps = np.flatnonzero(np.diff(ordered) != 1)
+    firsts, lasts = ordered[np.append(0, steps + 1)], ordered[np.append(steps, ordered.size - 1)]
+    return tuple(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:
@@ -91,10 +103,12 @@ def gaps(ranges: Sequence[Range]) -> list[Range]:
     return [(a[1] + 1, b[0] - 1) for a, b in pairwise(ranges)]
 
 
-def ids_of(lines: Iterable[bytes]) -> list[int]:
+def ids_of(content: bytes) -> Ids:
     """The `record_id` column of lines, in their order; lines without one are left out."""
-    found = map(_RECORD_ID.match, lines)
-    return [int(match[1]) for match in found if match]
+    found = _ID_OF_A_USER.findall(content)
+    if len(found) != content.count(b"\n"):
+        found = _RECORD_ID.findall(content)
+    return np.array(found, "S20").astype(np.int64)
 
 
 def compare(hours: Sequence[tuple[Hour, Sequence[Range]]]) -> Findings:
@@ -139,7 +153,7 @@ def write(ranges: Iterable[Range]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" if a >= 0 else f"{a}..{b}" for a, b in ranges)
 
 
-def doubles(ids: list[int]) -> int:
+def doubles(ids: Sequence[int] | Ids) -> int:
     """How many ids stand there more than once."""
-    ordered = sorted(ids)
-    return len({a for a, b in pairwise(ordered) if a == b})
+    _, counts = np.unique(np.asarray(ids, np.int64), return_counts=True)
+    return int((counts > 1).sum())

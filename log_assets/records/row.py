@@ -50,7 +50,8 @@ _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?
 _SHORTENABLE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _SHORT_DATE = re.compile(r"\d{15}", re.ASCII)
 _MIN_ID, _MAX_ID = -(2**63), 2**63 - 1
-_FUTURE = timedelta(days=1)
+FUTURE = timedelta(days=1)
+"""How much later than its window an event may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def encode(records: Sequence[Record | Reject], landed: datetime) -> list[Row | R
         records: values that JSON can hold.
         landed: when their window was put (aware); an event more than a day later is rejected.
     """
-    latest = landed + _FUTURE
+    latest = landed + FUTURE
     rows: list[Row | Reject] = []
     for record in records:
         if isinstance(record, Reject):

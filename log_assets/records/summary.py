@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from log_assets.records import ids
-from log_assets.records.ids import Range
+from log_assets.records.ids import Ids, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Summary:
     ids_complete: bool = True
 
     @classmethod
-    def of(cls, lines: Sequence[bytes], size: int, content_size: int, row_version: int) -> Self:
-        found = ids.ids_of(lines)
-        return cls(len(lines), size, content_size, ids.ranges_of(found), ids.doubles(found), row_version)
+    def of(cls, records: int, found: Ids, size: int, content_size: int, row_version: int) -> Self:
+        """The summary of so many lines, of which `found` are the record ids."""
+        return cls(records, size, content_size, ids.ranges_of(found), ids.doubles(found), row_version)
 
     @property
     def first_record_id(self) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+from pybase64 import b64decode
 
 from log_assets.errors import SettingError
 from log_assets.records.reject import Reason, Reject
@@ -32,6 +34,10 @@ _HEAD = 1 + 8  # version and time
 _IV_END = _HEAD + _BLOCK
 _MAC = 32
 _SHORTEST = _IV_END + _BLOCK + _MAC
+_MOST = _IV_END + MAX_PLAINTEXT + _BLOCK + _MAC
+_REST = _SHORTEST % _BLOCK
+_PADDINGS = [bytes([length]) * length for length in range(_BLOCK + 1)]
+_URL_SAFE = b"-_"
 # White space and the like may stand in a token; what is far longer than it could be is not even decoded.
 _LONGEST = 2 * (_SHORTEST + MAX_PLAINTEXT)
 
@@ -100,27 +106,41 @@ class Keyring:
         Args:
             tokens: anything that parsed JSON may hold where a token should be.
         """
-        results: list[bytes | Reject] = []
-        decoded: list[bytes | None] = []
-        for token in tokens:
-            found = _decode(token)
-            decoded.append(found if isinstance(found, bytes) else None)
-            results.append(_WRONG_KEY if isinstance(found, bytes) else found)
+        results = [_decode(token) for token in tokens]
         by_key: list[list[int]] = []
-        left = [position for position, token in enumerate(decoded) if token is not None]
+        left = [position for position, found in enumerate(results) if isinstance(found, bytes)]
         for key in self._keys:
-            verified = [position for position in left if _verify(key, decoded[position] or b"")]
+            verified = _verified(key, results, left)
             by_key.append(verified)
+            if len(verified) == len(left):
+                left = []
+                break
             done = set(verified)
             left = [position for position in left if position not in done]
-        for key, positions in zip(self._keys, by_key, strict=True):
-            plaintexts = _decrypt(key, [(decoded[position] or b"")[_HEAD:-_MAC] for position in positions])
-            for position, plaintext in zip(positions, plaintexts, strict=True):
+        for position in left:
+            results[position] = _WRONG_KEY
+        for key, positions in zip(self._keys, by_key, strict=False):
+            parts = [results[position][_HEAD:-_MAC] for position in positions]  # type: ignore[index]
+            for position, plaintext in zip(positions, _decrypt(key, parts), strict=True):
                 results[position] = plaintext
         return results
 
 
 def _decode(token: object) -> bytes | Reject:
+    """A token's bytes, of a length that a Fernet token may have."""
+    try:
+        if len(token) > _LONGEST:  # type: ignore[arg-type]
+            return _TOO_LARGE if isinstance(token, str) else _NO_TEXT
+        # What this strict decoder takes, `Fernet` reads the same; what it refuses is looked at again.
+        data = b64decode(token, _URL_SAFE, True)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return _decode_exactly(token)
+    if len(data) % _BLOCK != _REST or not _SHORTEST <= len(data) <= _MOST or data[0] != _VERSION:
+        return _decode_exactly(token)
+    return data
+
+
+def _decode_exactly(token: object) -> bytes | Reject:
     if not isinstance(token, str) or not token:
         return _NO_TEXT
     if len(token) > _LONGEST:
@@ -129,15 +149,28 @@ def _decode(token: object) -> bytes | Reject:
         data = base64.urlsafe_b64decode(token.encode("ascii"))
     except (binascii.Error, UnicodeEncodeError):
         return _NOT_BASE64
-    if len(data) < _SHORTEST or data[0] != _VERSION or (len(data) - _IV_END - _MAC) % _BLOCK:
+    if len(data) < _SHORTEST or data[0] != _VERSION or len(data) % _BLOCK != _REST:
         return _NOT_FERNET
-    if len(data) - _IV_END - _MAC > MAX_PLAINTEXT + _BLOCK:
-        return _TOO_LARGE
-    return data
+    return data if len(data) <= _MOST else _TOO_LARGE
 
 
-def _verify(key: _Key, token: bytes) -> bool:
-    return hmac.compare_digest(hmac.digest(key.signing, token[:-_MAC], "sha256"), token[-_MAC:])
+def _verified(key: _Key, tokens: Sequence[bytes | Reject], positions: Sequence[int]) -> list[int]:
+    """Those positions whose token bears a MAC of this key."""
+    # HMAC's two halves are begun once and copied for each token: that takes half the time of `hmac.digest`.
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in key.signing.ljust(64, b"\0"))) for pad in (0x36, 0x5C))
+    computed, borne = [], []
+    for position in positions:
+        token: bytes = tokens[position]  # type: ignore[assignment]
+        message = inner.copy()
+        message.update(token[:-_MAC])
+        mac = outer.copy()
+        mac.update(message.digest())
+        computed.append(mac.digest())
+        borne.append(token[-_MAC:])
+    if hmac.compare_digest(b"".join(computed), b"".join(borne)):
+        return list(positions)
+    pairs = zip(positions, computed, borne, strict=True)
+    return [position for position, ours, theirs in pairs if hmac.compare_digest(ours, theirs)]
 
 
 def _decrypt(key: _Key, parts: Sequence[bytes]) -> list[bytes | Reject]:
@@ -155,7 +188,7 @@ def _decrypt(key: _Key, parts: Sequence[bytes]) -> list[bytes | Reject]:
     for part in parts:
         end = start + len(part)
         padding = joined[end - 1]
-        if 1 <= padding <= _BLOCK and joined[end - padding : end] == bytes([padding]) * padding:
+        if 1 <= padding <= _BLOCK and joined[end - padding : end] == _PADDINGS[padding]:
             plaintext = joined[start + _BLOCK : end - padding]
             results.append(plaintext if len(plaintext) <= MAX_PLAINTEXT else _TOO_LARGE)
         else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import ge
 from typing import Any
 
 import orjson
@@ -12,13 +15,10 @@ from log_assets.catalog import Catalog, Partition
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, row
+from log_assets.records import ids, plain, row
 from log_assets.records.ids import Findings, Range, Reset
-from log_assets.records.lines import union
 from log_assets.steps.compact import manifests, read_generation
 from log_assets.steps.transform import with_rejects
-
-_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,13 @@ def soundness(lake: Lake, partition: Partition) -> Soundness:
     except LogAssetsError as error:
         return Soundness(0, [str(error)])
     problems = []
-    if found != union([found]):
+    if any(map(ge, found, islice(found, 1, None))):
         problems.append("lines are not sorted and unique")
-    strangers = [line for line in found if row.hour_of_line(line) != partition.hour]
-    unfit = [line for line in found if not row.fits(line)]
-    changed = [a for a, b in zip(found, row.reencode(found), strict=True) if a != b]
+    # What a plain line says holds by its form alone; the others are looked at one by one.
+    odd = plain.odd_lines(b"".join(found), partition.hour)
+    strangers = [line for line in odd if row.hour_of_line(line) != partition.hour]
+    unfit = [line for line in odd if not row.fits(line)]
+    changed = [a for a, b in zip(odd, row.reencode(odd), strict=True) if a != b]
     for bad, what in (
         (strangers, "of another hour"),
         (unfit, "not fitting the schema"),
@@ -138,11 +140,27 @@ def soundness(lake: Lake, partition: Partition) -> Soundness:
     return Soundness(len(found), problems)
 
 
-def capture_report(lake: Lake, hour: Hour, known: Iterable[Range]) -> CaptureReport:
-    """What the capture logs of `hour` tell; `known` are the ids published around it."""
-    logs: list[dict[str, Any]] = [
-        orjson.loads(lake.get(entry.key)) for entry in lake.entries(f"{layout.CAPTURE}/{hour}")
-    ]
+def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict[Hour, CaptureReport]:
+    """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
+    first, last = min(hours), max(hours)
+    listed: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in lake.entries(layout.CAPTURE, f"{layout.CAPTURE}/{first}"):
+        listed[entry.key.split("/")[1]].append(entry.key)
+    logged = [hour for hour in hours if hour in listed]
+    known: dict[Hour, tuple[Range, ...]] = {}
+    if logged:
+        around = catalog.partitions(first.plus(-1), last.plus(1))
+        known = {partition.hour: partition.summary.id_ranges for partition in around}
+    return {
+        hour: _capture_report(
+            [orjson.loads(lake.get(key)) for key in listed[hour]],
+            [pair for near in (hour.plus(-1), hour, hour.plus(1)) for pair in known.get(near, ())],
+        )
+        for hour in hours
+    }
+
+
+def _capture_report(logs: Sequence[dict[str, Any]], known: Sequence[Range]) -> CaptureReport:
     gaps = [log["longest_gap_seconds"] for log in logs if log["longest_gap_seconds"] is not None]
     lost = ids.merge((first, last) for log in logs for first, last in log["lost_ids"])
     return CaptureReport(

@@ -98,12 +98,23 @@ class Captured:
     problem: SourceError | None = None
 
 
-def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> Captured:
+def capture_all(
+    lake: Lake,
+    bodies: Iterator[Body],
+    now: Clock,
+    known: set[str] | None = None,
+    then: Callable[[str, bytes], None] = lambda window, body: None,
+) -> Captured:
     """Write down bodies that stay where they are (a folder, a history); those that the lake knows are skipped.
 
     A source that fails half-way leaves what it gave before: the failure is returned, not raised.
+
+    Args:
+        lake, bodies, now: where, what, and the clock.
+        known: digests of the bodies that the lake has, to which the new ones are added; None: they are listed.
+        then: called with each new window's name and body.
     """
-    known = known_digests(lake)
+    known = known_digests(lake) if known is None else known
     windows = []
     try:
         for body in bodies:
@@ -112,6 +123,7 @@ def capture_all(lake: Lake, bodies: Iterator[Body], now: Clock) -> Captured:
                 continue
             known.add(digest)
             windows.append(put_window(lake, body.content, now()))
+            then(windows[-1], body.content)
     except SourceError as error:
         return Captured(windows, error)
     return Captured(windows)

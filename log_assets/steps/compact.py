@@ -7,21 +7,28 @@ Order of writing: lines, manifest; the partition is moved by `publish`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 import orjson
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.errors import Damaged, LakeError, NotFound
+from log_assets.errors import Damaged, LakeError, LogAssetsError, NotFound
 from log_assets.hour import Hour
-from log_assets.lake import Lake, layout
+from log_assets.lake import Entry, Lake, layout
 from log_assets.records import lines, row
 from log_assets.records.summary import Summary
+from log_assets.steps.pool import Pool, WorkerDied, alone
+from log_assets.steps.union import SortedSet, unite
 
 _ATTEMPTS = 5
-_SAMPLE = 5
+# Compressed bytes of an hour's rows from which on it uses the whole pool by itself, and of several hours' from which on
+# they are shared among its processes.
+_BIG = 8 << 20
+_WORTH_SHARING = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,11 @@ class Compacted:
 
 
 def rows_keys(lake: Lake, hour: Hour) -> list[str]:
-    return [entry.key for entry in lake.entries(f"{layout.ROWS}/{hour}")]
+    return [entry.key for entry in rows_of(lake, hour)]
+
+
+def rows_of(lake: Lake, hour: Hour) -> list[Entry]:
+    return list(lake.entries(f"{layout.ROWS}/{hour}"))
 
 
 def manifests(lake: Lake, hour: Hour, digest: str) -> list[Generation]:
@@ -83,53 +94,120 @@ def new_rows(lake: Lake, catalog: Catalog, hours: Iterable[Hour]) -> dict[Hour, 
     return stale
 
 
-def compact(lake: Lake, catalog: Catalog, hour: Hour) -> Compacted:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An hour as it was found: the listing of its rows, and what was published then."""
+
+    hour: Hour
+    rows: tuple[Entry, ...]
+    published: Partition | None
+
+
+def compact(lake: Lake, catalog: Catalog, hour: Hour, pool: Pool | None = None) -> Compacted:
     """Make sure that a generation with everything known of the hour exists; not yet published.
 
     An hour without any rows makes an empty generation.
 
     Raises:
         Damaged: a rows file or the published generation is not what its name promises.
-        LakeError, CatalogError: as the ports do.
+        LakeError, CatalogError, WorkerDied: as the ports and the pool do.
     """
-    for _ in range(_ATTEMPTS):
-        keys = rows_keys(lake, hour)
-        published = catalog.get([hour]).get(hour)
+    (outcome,) = compact_all(lake, catalog, [hour], pool or alone())
+    if isinstance(outcome, LogAssetsError):
+        raise outcome
+    return outcome
+
+
+def compact_all(
+    lake: Lake, catalog: Catalog, hours: Sequence[Hour], pool: Pool
+) -> Iterator[Compacted | LogAssetsError]:
+    """What `compact` gives for each hour, or why it failed, in order: hours are shared among the pool's processes,
+    and so is a big hour itself."""
+    for some in _shares(_find(lake, catalog, hours), pool):
+        if len(some) == 1:
+            yield _compact_one(lake, catalog, some[0], pool)
+            continue
         try:
-            return _compact(lake, hour, keys, published)
+            outcomes = pool.map(partial(_compact_alone, lake), some)
+            for work, outcome in zip(some, outcomes, strict=True):
+                again = isinstance(outcome, NotFound)
+                yield _compact_one(lake, catalog, work, pool) if again else outcome
+        except WorkerDied as error:
+            yield from [error] * len(some)
+
+
+def _find(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> list[_Work]:
+    listed = {hour: tuple(rows_of(lake, hour)) for hour in hours}
+    published = catalog.get(hours)
+    return [_Work(hour, rows, published.get(hour)) for hour, rows in listed.items()]
+
+
+def _shares(works: Sequence[_Work], pool: Pool) -> Iterator[Sequence[_Work]]:
+    """Hours in a row that are worth sharing, together; those that are not, or that use the whole pool, one by one."""
+    for is_small, some in groupby(works, lambda work: _weight(work) <= _BIG):
+        group = list(some)
+        if is_small and pool.processes > 1 and sum(map(_weight, group)) >= _WORTH_SHARING:
+            yield group
+        else:
+            yield from ([work] for work in group)
+
+
+def _weight(work: _Work) -> int:
+    """Compressed bytes that are read for an hour, at most."""
+    before = work.published.summary.size if work.published and work.rows else 0
+    return before + sum(entry.size for entry in work.rows)
+
+
+def _compact_alone(lake: Lake, work: _Work) -> Compacted | LogAssetsError:
+    try:
+        return _compact(lake, work, alone())
+    except LogAssetsError as error:
+        return error
+
+
+def _compact_one(lake: Lake, catalog: Catalog, work: _Work, pool: Pool) -> Compacted | LogAssetsError:
+    for _ in range(_ATTEMPTS):
+        try:
+            return _compact(lake, work, pool)
         except NotFound as error:
             # Tidied or republished since it was listed; or gone for good, which the next round says again.
             gone = error
-    raise LakeError(f"hour {hour}: {gone}: restore it from a copy, or transform its window again (log-assets requeue)")
+            (work,) = _find(lake, catalog, [work.hour])
+        except LogAssetsError as error:
+            return error
+    return LakeError(
+        f"hour {work.hour}: {gone}: restore it from a copy, or transform its window again (log-assets requeue)"
+    )
 
 
-def _compact(lake: Lake, hour: Hour, keys: list[str], published: Partition | None) -> Compacted:
+def _compact(lake: Lake, work: _Work, pool: Pool) -> Compacted:
+    hour, published = work.hour, work.published
     before = folded(lake, published)
     if published and not before and published.summary.records:
         # Someone removed the published generation: its rows files may still be there.
-        remake(lake, Generation(hour, published.digest, frozenset(keys), None, published.summary))
+        keys = frozenset(entry.key for entry in work.rows)
+        remake(lake, Generation(hour, published.digest, keys, None, published.summary))
         before = folded(lake, published)
-    new = [key for key in keys if key not in before]
+    new = [entry for entry in work.rows if entry.key not in before]
     if published and not new:
         return Compacted(_generation_of(published, before), published, 0, 0)
 
-    sets = [_read_lines(lake, key, layout.row_version_of(key)) for key in new]
-    old: list[bytes] = []
-    if published:
-        key = layout.generation_key(hour, published.digest)
-        old = _read_lines(lake, key, published.summary.row_version)
-    everything = lines.union([old, *sets])
-    packed = lines.pack_lines(everything)
+    sets = [_rows_set(entry) for entry in new]
+    if published and published.summary.records:
+        sets.append(_generation_set(hour, published.digest, published.summary))
+    united = unite(lake, sets, pool)
+    packed = united.packed
     previous = published.digest if published else None
     if published and packed.digest == previous:
         summary = published.summary
     else:
-        summary = Summary.of(everything, len(packed.data), packed.size, row.ROW_VERSION)
+        summary = Summary.of(united.records, united.ids, len(packed.data), packed.size, row.ROW_VERSION)
         lake.put(layout.generation_key(hour, packed.digest), packed.data)
-    generation = Generation(hour, packed.digest, before.union(new), previous, summary)
+    generation = Generation(hour, packed.digest, before.union(entry.key for entry in new), previous, summary)
     content = _manifest(generation)
     lake.put(layout.manifest_key(hour, packed.digest, lines.digest(content)), content)
-    return Compacted(generation, published, len(new), len(everything) - len(old), tuple(everything[:_SAMPLE]))
+    known = published.summary.records if published else 0
+    return Compacted(generation, published, len(new), united.records - known, united.first)
 
 
 def remake(lake: Lake, generation: Generation) -> None:
@@ -138,10 +216,11 @@ def remake(lake: Lake, generation: Generation) -> None:
     Raises:
         NotFound: they are gone too, or make other lines: nothing is put that is not exactly what was lost.
     """
-    sets = [_read_lines(lake, key, layout.row_version_of(key)) for key in generation.rows if lake.exists(key)]
-    if generation.previous and lake.exists(layout.generation_key(generation.hour, generation.previous)):
-        sets.append(read_generation(lake, generation.hour, generation.previous))
-    packed = lines.pack_lines(lines.union(sets))
+    sets = [_rows_set(entry) for entry in rows_of(lake, generation.hour) if entry.key in generation.rows]
+    if generation.previous:
+        found = manifests(lake, generation.hour, generation.previous)
+        sets += [_generation_set(generation.hour, generation.previous, one.summary) for one in found[:1]]
+    packed = unite(lake, sets, alone()).packed
     if packed.digest != generation.digest:
         raise NotFound(f"the published generation {generation.key} is gone, and its rows files do not make it again")
     lake.put(generation.key, packed.data)
@@ -149,17 +228,18 @@ def remake(lake: Lake, generation: Generation) -> None:
     lake.put(layout.manifest_key(generation.hour, generation.digest, lines.digest(content)), content)
 
 
+def _rows_set(entry: Entry) -> SortedSet:
+    return SortedSet(entry.key, layout.digest_of(entry.key), layout.row_version_of(entry.key), entry.size)
+
+
+def _generation_set(hour: Hour, digest: str, summary: Summary) -> SortedSet:
+    return SortedSet(layout.generation_key(hour, digest), digest, summary.row_version, summary.size)
+
+
 def read_generation(lake: Lake, hour: Hour, digest: str) -> list[bytes]:
     """A generation's lines, checked against its digest. Raises `Damaged` or `NotFound`, naming the object."""
     key = layout.generation_key(hour, digest)
     return lines.split(lines.unpack(lake.get(key), digest, key))
-
-
-def _read_lines(lake: Lake, key: str, version: int) -> list[bytes]:
-    found = lines.split(lines.unpack(lake.get(key), layout.digest_of(key), key))
-    if version > row.ROW_VERSION:
-        raise LakeError(f"{key} was written by a newer version of this program (row version {version}): update")
-    return found if version == row.ROW_VERSION else row.reencode(found)
 
 
 def _generation_of(partition: Partition, rows: frozenset[str]) -> Generation:

@@ -5,9 +5,11 @@ The capturer polls by itself; this is the by-hand way, for `raw_logs` and `poll 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from itertools import islice
 
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
@@ -15,7 +17,11 @@ from log_assets.lake import Lake
 from log_assets.records.token import Keyring
 from log_assets.source import Source
 from log_assets.steps.capture import Captured, capture_all
+from log_assets.steps.pool import Pool, alone
 from log_assets.steps.transform import Receipt, WrongKey, transform
+
+# Windows that a process takes at once.
+_SHARE = 16
 
 
 @dataclass(slots=True)
@@ -48,28 +54,64 @@ class Transformed:
 
 
 def transform_all(
-    lake: Lake, keyring: Keyring, windows: Iterable[str], enough: Callable[[], bool] = lambda: False
+    lake: Lake,
+    keyring: Keyring,
+    windows: Iterable[str],
+    enough: Callable[[], bool] = lambda: False,
+    pool: Pool | None = None,
 ) -> Transformed:
-    """Transform windows one by one, each by itself, until `enough` says so."""
+    """Transform windows, each by itself, until `enough` says so; many of them are shared among the pool's processes.
+
+    Raises:
+        WorkerDied: a process of the pool died; its windows have no receipt, and are still to be transformed.
+    """
     done = Transformed()
-    for window in windows:
+    shares = list(_shares(windows, _SHARE if pool and pool.processes > 1 else 1))
+    for some in (pool or alone()).map(partial(_transform, lake, keyring), shares):
+        done.add(some)
         if enough():
             break
-        try:
-            outcome = transform(lake, keyring, window)
-        except LogAssetsError as error:
-            done.failed[window] = error
-            continue
-        if isinstance(outcome, Receipt):
-            done.receipts.append(outcome)
-        else:
-            done.waiting.append(outcome)
     return done
 
 
-def fetch_history(lake: Lake, source: Source, hour: Hour, now: Callable[[], datetime]) -> Captured:
-    """Ask a history source for one hour and write its bodies down; gives what is new."""
-    return capture_all(lake, source.history(hour.start, hour.end), now)
+def _shares(windows: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(windows)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _transform(lake: Lake, keyring: Keyring, windows: Sequence[str]) -> Transformed:
+    done = Transformed()
+    for window in windows:
+        _transform_one(done, lake, keyring, window)
+    return done
+
+
+def _transform_one(done: Transformed, lake: Lake, keyring: Keyring, window: str, body: bytes | None = None) -> None:
+    try:
+        outcome = transform(lake, keyring, window, body)
+    except LogAssetsError as error:
+        done.failed[window] = error
+        return
+    if isinstance(outcome, Receipt):
+        done.receipts.append(outcome)
+    else:
+        done.waiting.append(outcome)
+
+
+def fetch_history(
+    lake: Lake, keyring: Keyring, source: Source, hour: Hour, now: Callable[[], datetime], *, known: set[str]
+) -> tuple[Captured, Transformed]:
+    """Ask a history source for one hour, write its bodies down and transform them; gives what is new.
+
+    Args:
+        lake, keyring, source, hour, now: with what, and which.
+        known: digests of the bodies that the lake has; the new ones are added.
+    """
+    done = Transformed()
+
+    then = partial(_transform_one, done, lake, keyring)
+    return capture_all(lake, source.history(hour.start, hour.end), now, known, then), done
 
 
 def fetch_now(lake: Lake, source: Source, now: Callable[[], datetime]) -> Captured:

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from log_assets.errors import Damaged, NotFound
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, lines, payload, row
+from log_assets.records import codec, ids, lines, row
 from log_assets.records.ids import Range
 from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
 
 MAX_BODY = 64 << 20
 _QUICK_BODY = 8 << 20
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +92,60 @@ def _after(prefix: str, hour: str) -> str:
     return prefix + hour if hour else ""
 
 
-def transform(lake: Lake, keyring: Keyring, window: str) -> Receipt | WrongKey:
+def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = None) -> Receipt | WrongKey:
     """Decrypt and shorten one window's records, put them as rows files, and leave a receipt.
+
+    Args:
+        lake, keyring, window: where, with what, and which.
+        body: what was put as this window just now, when the caller still has it: it is not read again.
 
     Raises:
         Damaged: the window's object is not what its name promises.
         LakeError: the lake could not be read or written.
     """
-    key = layout.raw_key(window)
-    items, unread = _items(lines.unpack(lake.get(key), layout.window_digest(window), key, MAX_BODY))
-    decrypted = keyring.decrypt([item.get("data") if isinstance(item, dict) else None for item in items])
-    encoded = row.encode(payload.parse(decrypted), layout.window_landed(window))
-    rejects = [(found, item) for found, item in zip(encoded, items, strict=True) if isinstance(found, Reject)]
-    rejects += unread
-    if rejects and all(reject.reason is Reason.KEY for reject, _ in rejects) and len(rejects) == len(items):
+    if body is None:
+        key = layout.raw_key(window)
+        body = lines.unpack(lake.get(key), layout.window_digest(window), key, MAX_BODY)
+    items, rejects = _items(body)
+    records = len(items) + len(rejects)
+    landed = layout.window_landed(window)
+    by_hour: defaultdict[Hour, list[bytes]] = defaultdict(list)
+    # A few thousand at a time stay in the processor's cache, and bound what lies decrypted in memory.
+    for start in range(0, len(items), _AT_ONCE):
+        some = items[start : start + _AT_ONCE]
+        encoded = codec.encode(keyring.decrypt(list(map(_token, some))), landed)
+        for hour, found in encoded.lines.items():
+            by_hour[hour] += found
+        rejects += [(reject, some[position]) for position, reject in sorted(encoded.rejects.items())]
+    if items and len(rejects) == len(items) == records and all(reject.reason is Reason.KEY for reject, _ in rejects):
         return WrongKey(window, len(items))
 
-    by_hour: defaultdict[str, set[bytes]] = defaultdict(set)
-    for found in encoded:
-        if not isinstance(found, Reject):
-            by_hour[found.hour].add(found.line)
-    rows_keys = []
-    for hour, found_lines in sorted(by_hour.items()):
-        packed = lines.pack_lines(sorted(found_lines))
+    rows_keys, found_ids = [], []
+    for hour, found in sorted(by_hour.items()):
+        content = b"".join(lines.union([found]))
+        packed = lines.pack(content)
         rows_key = layout.rows_key(hour, window, row.ROW_VERSION, packed.digest)
         lake.put(rows_key, packed.data)
         rows_keys.append(rows_key)
+        found_ids.append(ids.ids_of(content))
 
     receipt = Receipt(
         window=window,
         rows=tuple(rows_keys),
-        records=len(items) + len(unread),
-        kept=len(items) + len(unread) - len(rejects),
+        records=records,
+        kept=records - len(rejects),
         rejects=dict(sorted(Counter(str(reject.reason) for reject, _ in rejects).items())),
-        id_ranges=ids.ranges_of(number for found in by_hour.values() for number in ids.ids_of(found)),
+        id_ranges=ids.ranges_of(np.concatenate(found_ids)) if found_ids else (),
         rejects_key=_put_rejects(lake, window, rejects) if rejects else None,
         row_version=row.ROW_VERSION,
     )
     content = receipt.to_json()
     lake.put(layout.receipt_key(window, lines.digest(content)), content)
     return receipt
+
+
+def _token(item: Any) -> object:
+    return item.get("data") if isinstance(item, dict) else None
 
 
 def receipts(lake: Lake, keys: Iterable[str]) -> Iterator[Receipt]:
@@ -163,11 +179,11 @@ def with_rejects(lake: Lake) -> list[Receipt]:
 
 
 def _put_rejects(lake: Lake, window: str, rejects: Sequence[tuple[Reject, Any]]) -> str:
-    packed = lines.pack_lines(
-        [
+    packed = lines.pack(
+        b"".join(
             json.dumps({"reason": reject.reason, "detail": reject.detail, "item": item}).encode() + b"\n"
             for reject, item in rejects
-        ]
+        )
     )
     key = layout.rejects_key(window, packed.digest)
     lake.put(key, packed.data)

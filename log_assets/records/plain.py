@@ -1,0 +1,156 @@
+"""The fast path: records of the one shape that nearly all have, a batch at a time.
+
+A *plain* record is the repr of a dict (or its JSON, spaced alike) with exactly the real record's keys in their order,
+texts of printable ASCII without quotes or backslashes, a method that shortens and an `inDate` with milliseconds and Z.
+One pattern over the joined batch finds these and takes them apart. Of the parts, the user ids and the dates are
+converted as columns of bytes; what stands between them takes few values, each converted once a batch. A line is its
+parts joined, so it is never parsed or written as JSON at all. In such a text no quote, escape, constant or number can
+mean something else than it says, so the line is the one that `row` makes of the parsed record: the tests hold that.
+Whatever is not plain is left to `payload` and `row`, record by record. `odd_lines` is the way back: it leaves, of an
+hour's lines, those that are not plain to be checked one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import compress
+
+import numpy as np
+from pybase64 import b64encode
+
+from log_assets.hour import Hour
+from log_assets.records.reject import Reject
+from log_assets.records.row import event_time
+
+# One match a line, whatever the line: so matches and texts stay aligned. No part can reach over a line's end.
+_PLAIN = re.compile(
+    rb"\{'user_id': '([0-9a-f]{64})', 'record_id': (0|-?[1-9]\d{0,17}), "
+    rb"('activity': '[^'\n]*', 'url': '[^'\n]*', 'method': '[^'\n]*', 'name': '[^'\n]*'), "
+    rb"'inDate': '(20\d\d-\d\d-\d\dT\d\d:[0-5]\d:[0-5]\d\.\d{3})Z', ('detail': [^\n]*)\n"
+    rb"|[^\n]*\n"
+)
+_TEXT = rb"([^'\"\\\x00-\x1f\x7f-\xff]*)"
+_FIELDS = re.compile(rb"'activity': '%b', 'url': '%b', 'method': '(GET|POST)', 'name': '%b'" % (_TEXT, _TEXT, _TEXT))
+_DETAIL = re.compile(rb"'detail': \{'message': '%b', 'levelname': '%b'\}\}" % (_TEXT, _TEXT))
+_METHODS = {b"GET": b"1", b"POST": b"2"}
+
+_SAFE = rb"[^\"\\\x00-\x1f\x7f-\xff]*"
+_LINE = (
+    rb'(?<![^\n])\{"user_id":"[\w-]{21}[AQgw][\w-]{21}[AQgw]","record_id":(?:0|-?[1-9]\d{0,17}),'
+    rb'"activity":"SAFE","url":"SAFE","method":[12],"name":"SAFE","inDate":"HOUR[0-5]\d[0-5]\d\d{3}",'
+    rb'"detail":\{"message":"SAFE","levelname":"SAFE"\}\}\n'
+).replace(b"SAFE", _SAFE)
+
+_TO_SINGLE = bytes.maketrans(b'"', b"'")
+_HALF, _HALF_PADDED, _HALF_LETTERS, _HALF_PADDED_LETTERS = 16, 18, 22, 24
+_ID_LETTERS = 2 * _HALF_LETTERS
+# Of 2023-03-10T01:48:11.818 the digits that are kept.
+_DATE_DIGITS = np.array([2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
+_DATE_LETTERS, _SHORT_DATE_LETTERS, _HOUR_LETTERS = 23, 15, 13
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Lines by hour, and the positions of those texts that are not plain."""
+
+    lines: dict[Hour, list[bytes]]
+    left: list[int]
+
+
+def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
+    """The lines of those texts that are plain records.
+
+    Args:
+        texts: plaintexts; rejects among them are left, in `left`, like everything that is not plain.
+        latest: a record of an hour that does not end before is left too: its time is to be looked at exactly.
+    """
+    if not texts:
+        return Plain({}, [])
+    joined = b"\n".join([b"" if isinstance(text, Reject) else text for text in texts]) + b"\n"
+    if joined.count(b"\n") != len(texts):
+        joined = b"\n".join([b"" if isinstance(text, Reject) or b"\n" in text else text for text in texts]) + b"\n"
+    if b"'" not in joined:
+        joined = joined.translate(_TO_SINGLE)
+    found = _PLAIN.findall(joined)
+    fields = {part: _fields(part) for part in {parts[2] for parts in found}}
+    details = {part: _detail(part) for part in {parts[4] for parts in found}}
+    hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_LETTERS] for parts in found}}
+    good, left = found, []
+    if not (all(fields.values()) and all(details.values()) and all(hours.values())):
+        is_good = [bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_LETTERS]]) for parts in found]
+        good = list(compress(found, is_good))
+        left = [position for position, plain in enumerate(is_good) if not plain]
+    join = b"".join
+    lines = [
+        join((b'{"user_id":"', user, b'","record_id":', parts[1], fields[parts[2]], date, details[parts[4]]))
+        for parts, user, date in zip(good, _user_ids(good), _dates(good), strict=True)
+    ]
+    if len(hours) == 1 and not left:
+        return Plain({hour: lines for hour in hours.values() if hour}, left)
+    by_hour: dict[Hour, list[bytes]] = {}
+    for parts, line in zip(good, lines, strict=True):
+        hour = hours[parts[3][:_HOUR_LETTERS]]
+        if hour:
+            by_hour.setdefault(hour, []).append(line)
+    return Plain(by_hour, left)
+
+
+def odd_lines(content: bytes, hour: Hour) -> list[bytes]:
+    """Of the lines of an hour, those that are not plain ones of that hour, each with its newline."""
+    if not hour.startswith("20"):
+        # Only years from 2000 on are shortened.
+        return content.splitlines(keepends=True)
+    return _line_pattern(f"{hour[2:4]}{hour[5:7]}{hour[8:10]}{hour[11:13]}").sub(b"", content).splitlines(keepends=True)
+
+
+@lru_cache(maxsize=64)
+def _line_pattern(digits: str) -> re.Pattern[bytes]:
+    return re.compile(_LINE.replace(b"HOUR", digits.encode()))
+
+
+_Parts = tuple[bytes, bytes, bytes, bytes, bytes]
+
+
+def _fields(part: bytes) -> bytes:
+    """What stands in a line between id and date; nothing when the part is not plain."""
+    match = _FIELDS.fullmatch(part)
+    if match is None:
+        return b""
+    activity, url, method, name = match.groups()
+    return b',"activity":"%b","url":"%b","method":%b,"name":"%b","inDate":"' % (activity, url, _METHODS[method], name)
+
+
+def _detail(part: bytes) -> bytes:
+    match = _DETAIL.fullmatch(part)
+    return b'","detail":{"message":"%b","levelname":"%b"}}\n' % match.groups() if match else b""
+
+
+def _hour(part: bytes, latest: datetime) -> Hour | None:
+    """The hour of ``2023-03-10T01``; None when the calendar has none such, or it does not end before `latest`."""
+    moment = event_time(f"{part.decode()}:00:00Z")
+    if moment is None:
+        return None
+    hour = Hour.of(moment)
+    return hour if hour.end <= latest else None
+
+
+def _user_ids(good: Sequence[_Parts]) -> list[bytes]:
+    # Base64 goes by three bytes; each half of sixteen is filled up to eighteen, and the letters of the filling cut off.
+    halves = np.frombuffer(bytes.fromhex(b"".join([parts[0] for parts in good]).decode()), np.uint8)
+    padded = np.zeros((2 * len(good), _HALF_PADDED), np.uint8)
+    padded[:, :_HALF] = halves.reshape(-1, _HALF)
+    letters = np.frombuffer(b64encode(padded.tobytes(), b"-_"), np.uint8).reshape(-1, _HALF_PADDED_LETTERS)
+    return _cut(letters[:, :_HALF_LETTERS].tobytes(), _ID_LETTERS)
+
+
+def _dates(good: Sequence[_Parts]) -> list[bytes]:
+    letters = np.frombuffer(b"".join([parts[3] for parts in good]), np.uint8).reshape(-1, _DATE_LETTERS)
+    return _cut(letters[:, _DATE_DIGITS].tobytes(), _SHORT_DATE_LETTERS)
+
+
+def _cut(letters: bytes, width: int) -> list[bytes]:
+    return [letters[start : start + width] for start in range(0, len(letters), width)]

@@ -1,0 +1,82 @@
+"""Processes that share the work of a step: all cores, one at a time, or none but this one.
+
+What is handed to them is small (keys, ports, a key ring); records travel through the lake and temporary files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from loky import ProcessPoolExecutor
+from loky.process_executor import BrokenProcessPool
+
+from log_assets.errors import LogAssetsError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Workers that have nothing to do go, also when this process was killed and can't tell them.
+_IDLE_SECONDS = 20
+
+
+class WorkerDied(LogAssetsError):
+    """A process that shared the work is gone, and its part of the work with it."""
+
+
+class Pool:
+    """Runs a function over many items, in order; with one process, in this one.
+
+    Args:
+        processes: how many; None for as many as this process may use cores.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self.processes = processes or len(os.sched_getaffinity(0))
+        self._executor: ProcessPoolExecutor | None = None
+
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """The results in the order of the items, each as soon as it and those before it are there.
+
+        Raises:
+            WorkerDied: a process ended while it had work; the work of all is lost, and may be given again.
+        """
+        if self.processes == 1 or len(items) <= 1:
+            yield from map(function, items)
+            return
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.processes, timeout=_IDLE_SECONDS, initializer=_leave_interrupts_to_the_parent
+            )
+        try:
+            yield from self._executor.map(function, items)
+        except BrokenProcessPool:
+            self._close()
+            raise WorkerDied(
+                "a worker process died (killed, or out of memory): nothing of this was published; run it again, with "
+                "WORKERS=1 if memory is short"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+
+
+def alone() -> Pool:
+    """A pool of this process only."""
+    return Pool(1)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    # Ctrl+C reaches the whole group; the parent ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
