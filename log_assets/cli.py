@@ -130,7 +130,8 @@ def _poll_once(settings: Settings, ports: Resources, source: Source) -> None:
     click.echo(f"captured {len(captured.windows)} new windows")
     problems = [str(captured.problem)] if captured.problem else []
     if settings.has_key:
-        done = transform_all(lake, settings.keyring(), pending(lake))
+        with ports.workers.open() as pool:
+            done = transform_all(lake, settings.keyring(), pending(lake), pool=pool)
         kept = sum(receipt.kept for receipt in done.receipts)
         rejected = sum(receipt.rejected for receipt in done.receipts)
         click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
@@ -148,7 +149,9 @@ def _publish(settings: Settings, ports: Resources, hours: list[Hour]) -> None:
             f"{len(early)} hours from {early[0]} on lie before START_HOUR {first} and wait: set START_HOUR, then run "
             "log-assets backfill over them"
         )
-    outcome = publish(ports.lake.open(), ports.catalog.open(), [hour for hour in hours if hour >= first], _now)
+    with ports.workers.open() as pool:
+        todo = [hour for hour in hours if hour >= first]
+        outcome = publish(ports.lake.open(), ports.catalog.open(), todo, _now, pool=pool)
     failed = [f"{hour}: {done}" for hour, done in outcome.items() if not isinstance(done, Published)]
     if failed:
         raise click.ClickException("; ".join(failed))
@@ -274,7 +277,8 @@ def requeue() -> None:
     ports = resources(settings)
     lake = ports.lake.open()
     before = with_rejects(lake)
-    done = transform_all(lake, settings.keyring(), [receipt.window for receipt in before])
+    with ports.workers.open() as pool:
+        done = transform_all(lake, settings.keyring(), [receipt.window for receipt in before], pool=pool)
     left = sum(receipt.rejected for receipt in with_rejects(lake))
     _publish(settings, ports, done.hours)
     came = sum(receipt.rejected for receipt in before)

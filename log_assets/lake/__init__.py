@@ -48,8 +48,9 @@ class Lake(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
-    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        """Every object under the folder `prefix`, in key order; with `after`, those whose key sorts behind it."""
+    def entries(self, prefix: str, after: str = "", until: str = "") -> Iterator[Entry]:
+        """Every object under the folder `prefix`, in key order; with `after`, those whose key sorts behind it; with
+        `until`, those in folders directly under `prefix` whose name does not sort behind it."""
         ...
 
     def folders(self, prefix: str) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # A folder of keys is deleted, by an object store, in one call of so many.
 _DELETE_AT_ONCE = 1000
 _PIECE = 1 << 20
+_LISTED_AT_ONCE = 1000
 
 # obstore's own errors share no base with the built-in ones that it raises as well.
 FAILURES = (BaseError, OSError, ValueError)
@@ -89,14 +90,26 @@ class ObjectLake:
             raise self._failed("read", key, error) from None
         return True
 
-    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+    def entries(self, prefix: str, after: str = "", until: str = "") -> Iterator[Entry]:
         try:
-            metas = obstore.list(self._store, prefix, offset=after or None).collect()
+            entries = list(self._listed(prefix, after, until))
         except FAILURES as error:
             raise self._failed("listed", prefix, error) from None
-        entries = [Entry(meta["path"], meta["size"], meta["last_modified"]) for meta in metas]
         # A local folder is listed in the file system's order, an object store in the order of keys.
         return iter(sorted(entries, key=lambda entry: entry.key))
+
+    def _listed(self, prefix: str, after: str, until: str) -> Iterator[Entry]:
+        folders = [prefix]
+        if until and self._folder:
+            # An object store gives keys in order, and ends where it is told to; of a local folder each part is asked.
+            found = [f"{prefix}/{name}" for name in self.folders(prefix) if name <= until]
+            folders = [folder for folder in found if f"{folder}/~" > after]
+        for folder in folders:
+            for metas in obstore.list(self._store, folder, offset=after or None, chunk_size=_LISTED_AT_ONCE):
+                for meta in metas:
+                    if until and meta["path"].split("/", 2)[1] > until:
+                        return
+                    yield Entry(meta["path"], meta["size"], meta["last_modified"])
 
     def folders(self, prefix: str) -> list[str]:
         try:

@@ -144,7 +144,7 @@ def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict
     """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
     first, last = min(hours), max(hours)
     listed: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in lake.entries(layout.CAPTURE, f"{layout.CAPTURE}/{first}"):
+    for entry in lake.entries(layout.CAPTURE, f"{layout.CAPTURE}/{first}", last):
         listed[entry.key.split("/")[1]].append(entry.key)
     logged = [hour for hour in hours if hour in listed]
     known: dict[Hour, tuple[Range, ...]] = {}

@@ -17,7 +17,7 @@ import orjson
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.errors import Damaged, LakeError, LogAssetsError, NotFound
-from log_assets.hour import Hour
+from log_assets.hour import Hour, contiguous
 from log_assets.lake import Entry, Lake, layout
 from log_assets.records import lines, row
 from log_assets.records.summary import Summary
@@ -58,11 +58,20 @@ class Compacted:
 
 
 def rows_keys(lake: Lake, hour: Hour) -> list[str]:
-    return [entry.key for entry in rows_of(lake, hour)]
+    return [entry.key for entry in rows_of(lake, [hour])[hour]]
 
 
-def rows_of(lake: Lake, hour: Hour) -> list[Entry]:
-    return list(lake.entries(f"{layout.ROWS}/{hour}"))
+def rows_of(lake: Lake, hours: Iterable[Hour]) -> dict[Hour, list[Entry]]:
+    """The rows files of each hour; hours in a row are listed together."""
+    found: dict[Hour, list[Entry]] = {}
+    for some in contiguous(sorted(hours)):
+        found |= {hour: [] for hour in some}
+        if len(some) == 1:
+            found[some[0]] = list(lake.entries(f"{layout.ROWS}/{some[0]}"))
+            continue
+        for entry in lake.entries(layout.ROWS, f"{layout.ROWS}/{some[0]}", some[-1]):
+            found[layout.hour_of(entry.key)].append(entry)
+    return found
 
 
 def manifests(lake: Lake, hour: Hour, digest: str) -> list[Generation]:
@@ -84,12 +93,12 @@ def folded(lake: Lake, partition: Partition | None) -> frozenset[str]:
 
 def new_rows(lake: Lake, catalog: Catalog, hours: Iterable[Hour]) -> dict[Hour, list[str]]:
     """The stale ones among `hours`, each with the rows files that its published generation lacks."""
-    listed = {hour: rows_keys(lake, hour) for hour in hours}
+    listed = rows_of(lake, hours)
     published = catalog.get(listed)
     stale = {}
-    for hour, keys in listed.items():
+    for hour, entries in listed.items():
         done = folded(lake, published.get(hour))
-        if new := [key for key in keys if key not in done]:
+        if new := [entry.key for entry in entries if entry.key not in done]:
             stale[hour] = new
     return stale
 
@@ -123,7 +132,12 @@ def compact_all(
 ) -> Iterator[Compacted | LogAssetsError]:
     """What `compact` gives for each hour, or why it failed, in order: hours are shared among the pool's processes,
     and so is a big hour itself."""
-    for some in _shares(_find(lake, catalog, hours), pool):
+    try:
+        works = _find(lake, catalog, hours)
+    except LogAssetsError as error:
+        yield from [error] * len(hours)
+        return
+    for some in _shares(works, pool):
         if len(some) == 1:
             yield _compact_one(lake, catalog, some[0], pool)
             continue
@@ -137,9 +151,9 @@ def compact_all(
 
 
 def _find(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> list[_Work]:
-    listed = {hour: tuple(rows_of(lake, hour)) for hour in hours}
+    listed = rows_of(lake, hours)
     published = catalog.get(hours)
-    return [_Work(hour, rows, published.get(hour)) for hour, rows in listed.items()]
+    return [_Work(hour, tuple(listed[hour]), published.get(hour)) for hour in hours]
 
 
 def _shares(works: Sequence[_Work], pool: Pool) -> Iterator[Sequence[_Work]]:
@@ -172,6 +186,9 @@ def _compact_one(lake: Lake, catalog: Catalog, work: _Work, pool: Pool) -> Compa
         except NotFound as error:
             # Tidied or republished since it was listed; or gone for good, which the next round says again.
             gone = error
+        except LogAssetsError as error:
+            return error
+        try:
             (work,) = _find(lake, catalog, [work.hour])
         except LogAssetsError as error:
             return error
@@ -216,7 +233,8 @@ def remake(lake: Lake, generation: Generation) -> None:
     Raises:
         NotFound: they are gone too, or make other lines: nothing is put that is not exactly what was lost.
     """
-    sets = [_rows_set(entry) for entry in rows_of(lake, generation.hour) if entry.key in generation.rows]
+    listed = rows_of(lake, [generation.hour])[generation.hour]
+    sets = [_rows_set(entry) for entry in listed if entry.key in generation.rows]
     if generation.previous:
         found = manifests(lake, generation.hour, generation.previous)
         sets += [_generation_set(generation.hour, generation.previous, one.summary) for one in found[:1]]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,8 +21,9 @@ from log_assets.errors import LogAssetsError
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Workers that have nothing to do go, also when this process was killed and can't tell them.
-_IDLE_SECONDS = 20
+_IDLE_SECONDS = 60
+# How often a worker looks whether the process it works for is still there: one that was killed can't tell.
+_LOOK_SECONDS = 1.0
 
 
 class WorkerDied(LogAssetsError):
@@ -49,7 +52,7 @@ class Pool:
             return
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
-                self.processes, timeout=_IDLE_SECONDS, initializer=_leave_interrupts_to_the_parent
+                self.processes, timeout=_IDLE_SECONDS, initializer=_serve, initargs=(os.getpid(),)
             )
         try:
             yield from self._executor.map(function, items)
@@ -77,6 +80,13 @@ def alone() -> Pool:
     return Pool(1)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    # Ctrl+C reaches the whole group; the parent ends its workers itself.
+def _serve(parent: int) -> None:
+    """What a worker does first: Ctrl+C, which reaches the whole group, is its parent's to handle; it ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -15,7 +15,8 @@ from log_assets.catalog import Catalog, Move, Moved, Partition
 from log_assets.errors import CatalogError, LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.steps.compact import Compacted, compact, manifests, remake, rows_keys
+from log_assets.steps.compact import Compacted, compact_all, manifests, remake, rows_keys, rows_of
+from log_assets.steps.pool import Pool, alone
 
 _ROUNDS = 10
 
@@ -38,6 +39,8 @@ def publish(
     hours: Sequence[Hour],
     now: Clock,
     compacted: Mapping[Hour, Compacted] | None = None,
+    *,
+    pool: Pool | None = None,
 ) -> dict[Hour, Published | LogAssetsError]:
     """Bring the partitions of `hours` up to date, each by itself: one that fails leaves the others done.
 
@@ -45,20 +48,20 @@ def publish(
         hours: without double ones.
         now: the clock, aware, for the time of publication.
         compacted: what `compact` gave for them just now; the others are compacted first when they are stale.
+        pool: shares the compactions.
     """
     outcome: dict[Hour, Published | LogAssetsError] = {}
     ready = dict(compacted or {})
     moved: set[Hour] = set()
     todo = list(hours)
     for _ in range(_ROUNDS):
-        for hour in todo:
-            if hour not in ready:
-                try:
-                    ready[hour] = _unpublished(lake, catalog, hour) or compact(lake, catalog, hour)
-                except LogAssetsError as error:
-                    outcome[hour] = error
+        outcome |= _prepare(lake, catalog, [hour for hour in todo if hour not in ready], ready, pool or alone())
         todo = [hour for hour in todo if hour not in outcome]
         results = _move(lake, catalog, [ready[hour] for hour in todo], now)
+        try:
+            listed = rows_of(lake, todo)
+        except LogAssetsError as error:
+            return outcome | dict.fromkeys(todo, error)
         again = []
         for hour in todo:
             result = results[hour]
@@ -71,7 +74,8 @@ def publish(
                     moved.add(hour)
                 try:
                     _make_whole(lake, ready[hour], partition)
-                    if _is_complete(lake, ready[hour]):
+                    # Whether no rows came since they were listed.
+                    if ready[hour].generation.rows.issuperset(entry.key for entry in listed[hour]):
                         outcome[hour] = Published(partition, ready[hour], hour in moved)
                         continue
                 except LogAssetsError as error:
@@ -126,9 +130,28 @@ def _make_whole(lake: Lake, item: Compacted, partition: Partition) -> None:
         remake(lake, item.generation)
 
 
-def _is_complete(lake: Lake, item: Compacted) -> bool:
-    """Whether no rows came since they were listed."""
-    return item.generation.rows.issuperset(rows_keys(lake, item.generation.hour))
+def _prepare(
+    lake: Lake, catalog: Catalog, hours: Sequence[Hour], ready: dict[Hour, Compacted], pool: Pool
+) -> dict[Hour, LogAssetsError]:
+    """Add to `ready` a generation of each hour, compacted now if there is none that waits to be published."""
+    failed: dict[Hour, LogAssetsError] = {}
+    left: list[Hour] = []
+    for hour in hours:
+        try:
+            found = _unpublished(lake, catalog, hour)
+        except LogAssetsError as error:
+            failed[hour] = error
+            continue
+        if found:
+            ready[hour] = found
+        else:
+            left.append(hour)
+    for hour, outcome in zip(left, compact_all(lake, catalog, left, pool), strict=True):
+        if isinstance(outcome, LogAssetsError):
+            failed[hour] = outcome
+        else:
+            ready[hour] = outcome
+    return failed
 
 
 def _unpublished(lake: Lake, catalog: Catalog, hour: Hour) -> Compacted | None:

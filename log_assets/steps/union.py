@@ -312,7 +312,8 @@ def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
                     content = file.read(end - begun)
                     sha.update(content)
                     size += len(content)
-                    first = first or tuple(lines.split(content[:_BUFFER])[:_SHOWN])
+                    if not first:
+                        first = tuple(lines.split(content[: int(ends[min(_SHOWN, take) - 1])]))
                     waiting.append(content)
                     begun, done, missing = end, done + take, missing - take
                     if not missing:
