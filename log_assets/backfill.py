@@ -16,22 +16,29 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from log_assets import assets
+from log_assets import assets, checks
 from log_assets.asset_keys import COMPACT, RAW, TABLE
 from log_assets.automation import FETCH_JOB, HOURS_JOB
 from log_assets.definitions import build_defs
 from log_assets.errors import HourError
 from log_assets.hour import Hour, hours_between
+from log_assets.resources import resources
 from log_assets.settings import Settings
+from log_assets.steps.fetch import transform_all
+from log_assets.steps.transform import pending
 
 _LOOK_SECONDS = 0.5
+_COLUMNS = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+# Results an hour.
+_CHECKS = len(checks.KEYS)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """How a backfill ended: the run's id, the hours that are done, and why others failed."""
+    """How a backfill ended: what could not be read, the run's id, the hours that are done, and why others failed."""
 
+    unread: list[str]
     run_id: str
     done: list[Hour]
     failed: dict[Hour, str]
@@ -39,6 +46,8 @@ class Backfilled:
 
 def backfill(settings: Settings, first: Hour, last: Hour, *, fetch: bool, console: Console) -> Backfilled:
     """Materialize every hour from `first` to `last`, both included, in one run that Dagster's UI shows.
+
+    Captured windows that wait to be read are read first.
 
     Args:
         settings: as loaded; DAGSTER_HOME is taken from them.
@@ -57,6 +66,7 @@ def backfill(settings: Settings, first: Hour, last: Hour, *, fetch: bool, consol
     if last > now:
         raise HourError(f"{last} lies in the future: the hour in progress is {now}")
     hours = list(hours_between(first, last))
+    unread = _read_windows(settings, console)
     run_id = str(uuid.uuid4())
     job = build_defs(settings=settings).resolve_job_def(FETCH_JOB if fetch else HOURS_JOB)
     tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
@@ -71,7 +81,24 @@ def backfill(settings: Settings, first: Hour, last: Hour, *, fetch: bool, consol
     failed: dict[Hour, str] = {}
     for event in result.filter_events(lambda event: event.is_step_failure):
         failed |= _failed_hours(event.step_failure_data, [hour for hour in hours if hour not in done])
-    return Backfilled(run_id, done, failed)
+    return Backfilled(unread, run_id, done, failed)
+
+
+def _read_windows(settings: Settings, console: Console) -> list[str]:
+    """Transform what was captured and waits; a sentence for each kind of window that could not be."""
+    ports = resources(settings)
+    lake = ports.lake.open()
+    windows = pending(lake)
+    if not windows:
+        return []
+    if not settings.has_key:
+        return [f"{len(windows)} captured windows wait to be read: f_key is not set"]
+    with ports.workers.open() as pool, Progress(*_COLUMNS, console=console) as progress:
+        task = progress.add_task("windows", total=len(windows))
+        done = transform_all(
+            lake, settings.keyring(), windows, pool=pool, progress=lambda some: progress.update(task, advance=some)
+        )
+    return done.problems()
 
 
 def _failed_hours(data: StepFailureData, left: list[Hour]) -> dict[Hour, str]:
@@ -96,16 +123,24 @@ def _materializations(instance: dg.DagsterInstance, run_id: str) -> list[dg.Even
 @contextmanager
 def _progress(instance: dg.DagsterInstance, run_id: str, hours: int, fetch: bool, console: Console) -> Iterator[None]:
     """A bar an asset, moved by what the run has recorded so far."""
-    columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*_COLUMNS, console=console) as progress:
         wanted = [RAW, COMPACT, TABLE] if fetch else [COMPACT, TABLE]
         tasks = {asset: progress.add_task(asset.to_user_string(), total=hours) for asset in wanted}
+        checked = progress.add_task("checks", total=hours * _CHECKS)
         stop = threading.Event()
+        seen: Counter[dg.AssetKey | None] = Counter()
+        cursors: dict[dg.DagsterEventType, str | None] = {}
+
+        def new(of_type: dg.DagsterEventType) -> list[dg.EventLogRecord]:
+            found = instance.get_records_for_run(run_id, cursor=cursors.get(of_type), of_type=of_type)
+            cursors[of_type] = found.cursor
+            return list(found.records)
 
         def look() -> None:
-            seen = Counter(record.asset_key for record in _materializations(instance, run_id))
+            seen.update(record.asset_key for record in new(dg.DagsterEventType.ASSET_MATERIALIZATION))
             for asset, task in tasks.items():
                 progress.update(task, completed=min(seen[asset], hours))
+            progress.update(checked, advance=len(new(dg.DagsterEventType.ASSET_CHECK_EVALUATION)))
 
         def watch() -> None:
             while not stop.wait(_LOOK_SECONDS):

@@ -27,7 +27,7 @@ from log_assets.lake import Lake, layout
 from log_assets.records import ids
 from log_assets.resources import QueryResource
 from log_assets.steps import audit
-from log_assets.steps.pool import Pool
+from log_assets.steps.pool import Pool, alone
 from log_assets.steps.transform import Receipt, with_rejects
 
 NO_HOLE = dg.AssetCheckKey(RAW, "capture_had_no_hole")
@@ -35,8 +35,9 @@ NO_REJECTS = dg.AssetCheckKey(RAW, "every_record_was_read")
 NO_IDS_MISSING = dg.AssetCheckKey(COMPACT, "no_record_id_is_missing")
 SOUND = dg.AssetCheckKey(TABLE, "hour_is_sound")
 
-# Events that are looked up in one call.
+# Events that are looked up in one call, and records that are worth starting processes for.
 _RECORDS_AT_ONCE = 500
+_WORTH_SHARING = 200_000
 
 _DESCRIPTIONS = {
     NO_HOLE: "No record rolled past every window: no id fell between two polls that isn't in some hour after all.",
@@ -47,6 +48,8 @@ _DESCRIPTIONS = {
         "and the query engine counts as many rows as the catalog."
     ),
 }
+
+KEYS = tuple(_DESCRIPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,8 @@ def _sound(
     except LogAssetsError as error:
         problem = str(error)
     published = [partitions[hour] for hour in hours if hour in partitions]
-    soundness = pool.map(partial(audit.soundness, lake), published)
+    few = sum(partition.summary.records for partition in published) < _WORTH_SHARING
+    soundness = (alone() if few else pool).map(partial(audit.soundness, lake), published)
     for hour in hours:
         partition = partitions.get(hour)
         if partition is None:

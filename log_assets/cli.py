@@ -196,7 +196,7 @@ def up(port: int, check: bool) -> None:
 @click.option("--from", "first", type=HOUR, required=True, help="The first hour, like 2023-03-10-01 (UTC).")
 @click.option("--to", "last", type=HOUR, required=True, help="The last hour, included.")
 def backfill(first: Hour, last: Hour) -> None:
-    """Ask a history source for hours, then compact, publish and check what is there, as one Dagster run."""
+    """Ask a history source for hours, read what waits, then compact, publish and check it, as one Dagster run."""
     from log_assets.backfill import backfill as run_backfill
 
     settings = Settings.load()
@@ -204,6 +204,8 @@ def backfill(first: Hour, last: Hour) -> None:
     has_history = source.has_history
     source.close()
     result = run_backfill(settings, first, last, fetch=has_history, console=Console(stderr=True))
+    for problem in result.unread:
+        click.echo(problem, err=True)
     click.echo(f"{len(result.done)} hours done (Dagster run {result.run_id})")
     if result.failed:
         for hour, why in sorted(result.failed.items()):

@@ -17,7 +17,7 @@ from log_assets.records import codec, payload, plain, row
 from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
 from log_assets_tests.kit import BASE, H0, record
-from log_assets_tests.strategies import LANDED, NEAR_REAL, RECORDS, SHORT_DATES, TEXTS, same
+from log_assets_tests.strategies import LANDED, NEAR_REAL, RECORDS, SHORT_DATES, same
 
 RING = Keyring.parse(Keyring.generate())
 LANDED_SOON = BASE + timedelta(minutes=10)
@@ -195,8 +195,8 @@ def test_tokens_in_lines_out_with_bad_ones_in_between(some: list[tuple[dict[str,
     assert {h: sorted(s) for h, s in together.lines.items()} == {h: sorted(s) for h, s in lines.items()}
 
 
-@given(st.lists(st.binary(max_size=80), max_size=6), TEXTS)
-def test_a_keyring_of_two_reads_tokens_of_both(texts: list[bytes], _: str) -> None:
+@given(st.lists(st.binary(max_size=80), max_size=6))
+def test_a_keyring_of_two_reads_tokens_of_both(texts: list[bytes]) -> None:
     keys = [Fernet.generate_key().decode() for _ in range(2)]
     tokens = [Fernet(keys[number % 2]).encrypt(text).decode() for number, text in enumerate(texts)]
     assert Keyring.parse(",".join(keys)).decrypt(tokens) == texts

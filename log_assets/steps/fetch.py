@@ -5,11 +5,10 @@ The capturer polls by itself; this is the by-hand way, for `raw_logs` and `poll 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
@@ -20,8 +19,9 @@ from log_assets.steps.capture import Captured, capture_all
 from log_assets.steps.pool import Pool, alone
 from log_assets.steps.transform import Receipt, WrongKey, transform
 
-# Windows that a process takes at once.
-_SHARE = 16
+# So many windows are worth starting processes for; each takes a share at once.
+_WORTH_SHARING = 64
+_SHARE = 8
 
 
 @dataclass(slots=True)
@@ -58,26 +58,30 @@ def transform_all(
     keyring: Keyring,
     windows: Iterable[str],
     enough: Callable[[], bool] = lambda: False,
+    *,
     pool: Pool | None = None,
+    progress: Callable[[int], None] = lambda windows: None,
 ) -> Transformed:
     """Transform windows, each by itself, until `enough` says so; many of them are shared among the pool's processes.
+
+    `progress` is told of every few windows that are done.
 
     Raises:
         WorkerDied: a process of the pool died; its windows have no receipt, and are still to be transformed.
     """
     done = Transformed()
-    shares = list(_shares(windows, _SHARE if pool and pool.processes > 1 else 1))
-    for some in (pool or alone()).map(partial(_transform, lake, keyring), shares):
+    todo = list(windows)
+    if pool is None or pool.processes == 1 or len(todo) < _WORTH_SHARING:
+        pool, size = alone(), 1
+    else:
+        size = _SHARE
+    shares = [todo[start : start + size] for start in range(0, len(todo), size)]
+    for some in pool.map(partial(_transform, lake, keyring), shares):
         done.add(some)
+        progress(len(some.receipts) + len(some.waiting) + len(some.failed))
         if enough():
             break
     return done
-
-
-def _shares(windows: Iterable[str], size: int) -> Iterator[list[str]]:
-    rest = iter(windows)
-    while some := list(islice(rest, size)):
-        yield some
 
 
 def _transform(lake: Lake, keyring: Keyring, windows: Sequence[str]) -> Transformed:
