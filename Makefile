@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .log_assets/demo
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local lint format install clean
+.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local bench lint format install clean
 
 demo: $(STAMP)
 	@mkdir -p $(DEMO)
@@ -34,6 +35,10 @@ test-trino: $(STAMP)
 aws-local: $(STAMP)
 	@$(BIN)/python -m log_assets_tests.aws_local
 
+# Everything against its peers, in one run: some 15 minutes; QUICK=1 takes two. Writes bench/results.json.
+bench: $(BENCH_STAMP)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,6 +50,10 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 install: $(STAMP)
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	@touch $@
 
 # Made anew when what is asked for changes.
 $(STAMP): pyproject.toml constraints.txt

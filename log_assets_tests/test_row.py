@@ -89,7 +89,7 @@ def test_the_real_records_need_no_extra() -> None:
     assert len(lines) == 40
     assert not any(b"extra" in one for one in lines)
     assert same(row.restore(lines), real_records())
-    assert ids_of(b"".join(lines)).tolist() == list(range(5822, 5862))
+    assert ids_of(b"".join(lines), 40).tolist() == list(range(5822, 5862))
     assert {row.hour_of_line(one) for one in lines} == {H0}
 
 

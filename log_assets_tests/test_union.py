@@ -80,7 +80,7 @@ def test_buckets_make_what_memory_makes(
     for united in (in_memory, in_buckets):
         assert united.packed == expected
         assert united.records == len(together)
-        assert sorted(united.ids.tolist()) == sorted(ids.ids_of(b"".join(together)).tolist())
+        assert sorted(united.ids.tolist()) == sorted(ids.ids_of(b"".join(together), len(together)).tolist())
     assert in_memory.first[:1] == in_buckets.first[:1] == tuple(together[:1])
 
 

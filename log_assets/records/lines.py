@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, compress, islice
+from operator import ne
 
 import deflate
 from isal import igzip_lib, isal_zlib
@@ -20,7 +22,7 @@ from log_assets.errors import Damaged
 MEMBER_ROWS = 65_536
 DIGEST_LENGTH = 32
 # libdeflate for what is kept, ISA-L for what is read once and for all reading: docs/performance.md has the figures.
-_KEPT_LEVEL = 7
+KEPT_LEVEL = 8
 _QUICK_LEVEL = 1
 _GZIP = 31
 _CHUNK = 1 << 20
@@ -47,7 +49,7 @@ def pack(content: bytes) -> Packed:
 
 def member(content: bytes) -> bytes:
     """Compress up to `MEMBER_ROWS` lines of an hour as one gzip member, small."""
-    return bytes(deflate.gzip_compress(content, _KEPT_LEVEL))
+    return bytes(deflate.gzip_compress(content, KEPT_LEVEL))
 
 
 def cut(lines: list[bytes]) -> Iterator[bytes]:
@@ -144,4 +146,4 @@ def union(sets: Iterable[Iterable[bytes]]) -> list[bytes]:
         everything += lines
     # Sorted runs one after the other are what this sort merges best; equal lines then stand side by side.
     everything.sort()
-    return list(dict.fromkeys(everything))
+    return list(compress(everything, chain((True,), map(ne, everything, islice(everything, 1, None)))))

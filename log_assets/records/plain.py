@@ -53,6 +53,9 @@ _DATE_DIGITS = np.array([2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
 _DATE_LETTERS, _SHORT_DATE_LETTERS, _HOUR_LETTERS = 23, 15, 13
 
 
+_Parts = tuple[bytes, bytes, bytes, bytes, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Plain:
     """Lines by hour, and the positions of those texts that are not plain."""
@@ -70,12 +73,10 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
     """
     if not texts:
         return Plain({}, [])
-    joined = b"\n".join([b"" if isinstance(text, Reject) else text for text in texts]) + b"\n"
-    if joined.count(b"\n") != len(texts):
-        joined = b"\n".join([b"" if isinstance(text, Reject) or b"\n" in text else text for text in texts]) + b"\n"
-    if b"'" not in joined:
-        joined = joined.translate(_TO_SINGLE)
-    found = _PLAIN.findall(joined)
+    found = _matches([b"" if isinstance(text, Reject) else text for text in texts])
+    if len(found) != len(texts):
+        # No plain record reaches over lines.
+        found = _matches([b"" if isinstance(text, Reject) or b"\n" in text else text for text in texts])
     fields = {part: _fields(part) for part in {parts[2] for parts in found}}
     details = {part: _detail(part) for part in {parts[4] for parts in found}}
     hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_LETTERS] for parts in found}}
@@ -99,6 +100,13 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
     return Plain(by_hour, left)
 
 
+def _matches(texts: list[bytes]) -> list[_Parts]:
+    joined = b"\n".join(texts) + b"\n"
+    if b"'" not in joined:
+        joined = joined.translate(_TO_SINGLE)
+    return _PLAIN.findall(joined)
+
+
 def odd_lines(content: bytes, hour: Hour) -> list[bytes]:
     """Of the lines of an hour, those that are not plain ones of that hour, each with its newline."""
     if not hour.startswith("20"):
@@ -110,9 +118,6 @@ def odd_lines(content: bytes, hour: Hour) -> list[bytes]:
 @lru_cache(maxsize=64)
 def _line_pattern(digits: str) -> re.Pattern[bytes]:
     return re.compile(_LINE.replace(b"HOUR", digits.encode()))
-
-
-_Parts = tuple[bytes, bytes, bytes, bytes, bytes]
 
 
 def _fields(part: bytes) -> bytes:

@@ -113,7 +113,7 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
     # A few thousand at a time stay in the processor's cache, and bound what lies decrypted in memory.
     for start in range(0, len(items), _AT_ONCE):
         some = items[start : start + _AT_ONCE]
-        encoded = codec.encode(keyring.decrypt(list(map(_token, some))), landed)
+        encoded = codec.encode(keyring.decrypt(_tokens(some)), landed)
         for hour, found in encoded.lines.items():
             by_hour[hour] += found
         rejects += [(reject, some[position]) for position, reject in sorted(encoded.rejects.items())]
@@ -122,12 +122,13 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
 
     rows_keys, found_ids = [], []
     for hour, found in sorted(by_hour.items()):
-        content = b"".join(lines.union([found]))
+        sorted_lines = lines.union([found])
+        content = b"".join(sorted_lines)
         packed = lines.pack(content)
         rows_key = layout.rows_key(hour, window, row.ROW_VERSION, packed.digest)
         lake.put(rows_key, packed.data)
         rows_keys.append(rows_key)
-        found_ids.append(ids.ids_of(content))
+        found_ids.append(ids.ids_of(content, len(sorted_lines)))
 
     receipt = Receipt(
         window=window,
@@ -144,8 +145,11 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
     return receipt
 
 
-def _token(item: Any) -> object:
-    return item.get("data") if isinstance(item, dict) else None
+def _tokens(items: Sequence[Any]) -> list[object]:
+    try:
+        return [item["data"] for item in items]
+    except (TypeError, KeyError, IndexError):
+        return [item.get("data") if isinstance(item, dict) else None for item in items]
 
 
 def receipts(lake: Lake, keys: Iterable[str]) -> Iterator[Receipt]:

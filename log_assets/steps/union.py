@@ -103,12 +103,14 @@ def _current(content: bytes, one: SortedSet) -> bytes:
 def _in_memory(contents: Sequence[bytes]) -> United:
     # Of a single set the lines are as they should be already.
     everything = lines.split(contents[0]) if len(contents) == 1 else lines.union(map(lines.split, contents))
-    sha, size, members, found = hashlib.sha256(), 0, [], []
+    sha, size = hashlib.sha256(), 0
+    members: list[bytes] = []
+    found: list[Ids] = []
     for content in lines.cut(everything):
         sha.update(content)
         size += len(content)
         members.append(lines.member(content))
-        found.append(ids.ids_of(content))
+        found.append(ids.ids_of(content, min(lines.MEMBER_ROWS, len(everything) - len(found) * lines.MEMBER_ROWS)))
     packed = Packed(b"".join(members), sha.hexdigest()[: lines.DIGEST_LENGTH], size)
     return United(packed, len(everything), np.concatenate(found), tuple(everything[:_SHOWN]))
 
@@ -255,7 +257,7 @@ def _sort_bucket(task: tuple[Sequence[Path], Path]) -> _Bucket:
             content = b"".join(everything)
             file.write(content)
             lengths.append(np.fromiter(map(len, everything), np.uint32, len(everything)))
-            found.append(ids.ids_of(content))
+            found.append(ids.ids_of(content, len(everything)))
     return _Bucket(out, np.concatenate(lengths), np.concatenate(found))
 
 

@@ -1,0 +1,47 @@
+"""This project: captured windows in, published generation out, on the path that production runs, every check on."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.data import bodies
+from log_assets.catalog.open import open_catalog
+from log_assets.lake import Lake
+from log_assets.lake.format import check_format
+from log_assets.lake.open import open_lake
+from log_assets.records.token import Keyring
+from log_assets.steps.capture import put_window
+from log_assets.steps.fetch import transform_all
+from log_assets.steps.pool import Pool
+from log_assets.steps.publish import Published, publish
+from log_assets.steps.transform import pending
+
+
+def capture(data: Path, out: Path) -> Lake:
+    """The windows, as a capturer leaves them."""
+    lake = open_lake((out / "lake").as_uri())
+    check_format(lake, create=True)
+    for file in bodies(data):
+        put_window(lake, file.read_bytes(), datetime.now(UTC))
+    return lake
+
+
+def run(data: Path, out: Path, cores: int) -> dict[str, float]:
+    """Gives the seconds of the whole, of transform and of compact with publish."""
+    lake = capture(data, out)
+    catalog = open_catalog(f"sqlite://{out}/catalog.db", lake.url)
+    catalog.ensure()
+    keyring = Keyring.parse((data / "f_key").read_text())
+    with Pool(cores) as pool:
+        # A run of Dagster's has its processes already, or starts them while it lists.
+        list(pool.map(abs, range(cores)))
+        start = time.perf_counter()
+        done = transform_all(lake, keyring, pending(lake), pool=pool)
+        middle = time.perf_counter()
+        outcome = publish(lake, catalog, done.hours, lambda: datetime.now(UTC), pool=pool)
+        end = time.perf_counter()
+    assert not done.problems()
+    assert all(isinstance(one, Published) for one in outcome.values()), outcome
+    return {"seconds": end - start, "transform": middle - start, "compact": end - middle}
