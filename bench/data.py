@@ -1,4 +1,4 @@
-"""Windows of encrypted records, shaped like the real ones, and an hour's lines; a pure function of what is asked for."""
+"""Windows of encrypted records, shaped like the real ones; a pure function of what is asked for, but for the key."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _ODD_SHARE = 0.05
 
 def records(mix: str, numbers: range, total: int) -> Iterator[dict[str, Any]]:
     """Records `numbers` of the `total` of one hour."""
-    luck = random.Random(f"{mix} {numbers.start}")  # noqa: S311
-    users = random.Random("users")  # noqa: S311
+    luck = random.Random(f"{mix} {numbers.start}")
+    users = random.Random("users")
     pool = [f"{users.getrandbits(256):064x}" for _ in range(RETURNING_USERS)]
     for number in numbers:
         activity = luck.choice(_ACTIVITIES)
@@ -55,7 +55,7 @@ def records(mix: str, numbers: range, total: int) -> Iterator[dict[str, Any]]:
 
 
 def windows(folder: Path, mix: str, total: int, count: int = WINDOWS_AN_HOUR, hours: int = 1) -> Keyring:
-    """Write `hours` hours of `total` records each as bodies `0000000.json …`, `count` an hour; the key is in `f_key`."""
+    """Write `hours` hours of `total` records each as bodies `0000000.json …`, `count` an hour; the key in `f_key`."""
     key = folder / "f_key"
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)

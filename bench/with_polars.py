@@ -1,4 +1,4 @@
-"""Polars for everything after decrypting: the quotes swapped to make JSON, columns shortened as expressions, NDJSON in gzip.
+"""Polars for everything after decrypting: quotes swapped to make JSON, columns shortened as expressions, gzip NDJSON.
 
 As most would write it: a record that holds a quote or a constant of its own breaks it, so the mix with odd records is
 beyond it.

@@ -1,0 +1,75 @@
+"""`make bench`: measures every side, prints the table, writes results.json and the chart."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.chart import draw
+from bench.tasks import QUICK, WHOLE, Results, run
+
+OUT = Path(__file__).parent / "results.json"
+CHART = Path(__file__).parent.parent / "docs" / "performance.svg"
+PACKAGES = (
+    "cryptography", "dagster", "deflate", "dlt", "duckdb", "isal", "loky", "numpy", "obstore", "orjson", "pandas",
+    "polars", "pyarrow", "pybase64",
+)  # fmt: skip
+
+
+def main() -> None:
+    quick = "--quick" in sys.argv
+    start = time.monotonic()
+    results = Results()
+    for results in run(QUICK if quick else WHOLE):
+        # What took minutes to measure is kept, whatever happens to the rest.
+        _write(results, quick, time.monotonic() - start)
+    table = Table(title=f"{_machine()['processor']}, {_machine()['cores']} cores, Python {platform.python_version()}")
+    for column in ("what", "figure", "goal", "at least", ""):
+        table.add_column(column, justify="left" if column in ("what", "") else "right", overflow="fold")
+    for one in results.goals:
+        goal, least = (f"{one[name]:.4g}{one['unit']}" for name in ("goal", "at least"))
+        table.add_row(one["what"], f"{one['figure']:.3g}{one['unit']}", goal, least, "" if one["reached"] else "MISSED")
+    Console(width=None if sys.stdout.isatty() else 130).print(table)
+    print(f"{time.monotonic() - start:.0f} s; raw samples in bench/{OUT.name}")
+    if quick:
+        print("This was the quick form: its figures are of little data, and are held against no goal.")
+    elif not all(one["reached"] for one in results.goals):
+        sys.exit(1)
+    else:
+        draw(results, CHART)
+
+
+def _machine() -> dict[str, Any]:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+    name = names[0].split(":", 1)[1].strip() if names else platform.processor()
+    return {"processor": name, "cores": len(os.sched_getaffinity(0)), "system": platform.system()}
+
+
+def _write(results: Results, quick: bool, seconds: float) -> None:
+    found = {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "quick": quick,
+        "seconds": round(seconds),
+        "machine": _machine(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "goals": results.goals,
+        "samples": results.samples,
+    }
+    target = OUT.with_name("results-quick.json") if quick else OUT
+    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
