@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO := .log_assets/demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local lint format install clean
+.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local lint template format install clean
 
 demo: $(STAMP)
 	@mkdir -p $(DEMO)
@@ -39,6 +39,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/cfn-lint deploy/template.yaml
+
+# What deploy/template.yaml has from athena_sql/.
+template: $(STAMP)
+	$(BIN)/python deploy/generate.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

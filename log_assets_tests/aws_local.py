@@ -16,6 +16,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from log_assets_tests.athena_server import WorkGroup, athena
+from log_assets_tests.aws_calls import Tap
 from log_assets_tests.trino_server import NoTrino, trino
 
 BUCKET = "log-assets"
@@ -33,6 +34,8 @@ def moto() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = Tap(server._server.app)
     host, port = server.get_host_and_port()
     try:
         yield f"http://{host}:{port}"

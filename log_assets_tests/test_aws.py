@@ -57,7 +57,8 @@ def test_the_glue_table_is_the_ddls(cloud: Kit) -> None:
     assert [(c["Name"], c["Type"], c["Comment"]) for c in descriptor["Columns"]] == [
         (column.name, column.hive_type, column.comment) for column in columns()
     ]
-    assert table["PartitionKeys"] == [{"Name": "hour", "Type": "string"}]
+    comment = "UTC hour of the event, like 2023-03-10-01"
+    assert table["PartitionKeys"] == [{"Name": "hour", "Type": "string", "Comment": comment}]
     assert descriptor["SerdeInfo"]["SerializationLibrary"] == "org.apache.hive.hcatalog.data.JsonSerDe"
     assert descriptor["Location"] == f"{cloud.lake.url}/compact/"
 

@@ -1,0 +1,364 @@
+"""The template's roles: each passes where it must, and is refused the rest.
+
+S3 is enforced by moto's IAM on the running pipeline. moto knows neither conditions nor the ARNs of Glue and Secrets
+Manager, so every call that the pipeline really makes is also judged by an evaluator of policies (`iam_policy`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto.core.authorization import enable_iam_authentication
+
+from log_assets.catalog.open import open_catalog
+from log_assets.catalog.table import TABLE
+from log_assets.errors import LakeError
+from log_assets.hour import Hour
+from log_assets.lake import layout
+from log_assets.lake.open import open_lake
+from log_assets.steps import audit
+from log_assets.steps.capture import Capturer
+from log_assets.steps.publish import Published, publish
+from log_assets.steps.restore import restore
+from log_assets.steps.tidy import tidy
+from log_assets.steps.transform import Receipt, pending, transform
+from log_assets_tests.aws_calls import athena_call, calls, listening
+from log_assets_tests.cloudformation import Template
+from log_assets_tests.iam_policy import Call, allowed, denied
+from log_assets_tests.kit import Kit, body, record
+from log_assets_tests.test_capture import Scripted
+
+TEMPLATE = Path(__file__).parent.parent / "deploy/template.yaml"
+CAPTURE, PIPELINE, READER = "CaptureRole", "PipelineRole", "ReaderRole"
+
+# What moto asks another right for than AWS does: no ARN in Glue, and the bucket where a call names the keys to delete.
+_MOTO_ASKS = {"Action": ["glue:*"], "Resource": "*"}
+
+
+@dataclass
+class Account:
+    """What the template makes, in moto's account: the bucket, the table and the roles."""
+
+    template: Template
+    bucket: str
+    kit: Kit
+
+    def __post_init__(self) -> None:
+        self.lake_url = self.template.outputs()["LakeUrl"]
+        self.catalog_url = self.template.outputs()["CatalogUrl"]
+
+    @contextmanager
+    def role(self, name: str) -> Iterator[None]:
+        """Whatever is opened and called meanwhile is so as this role, and moto enforces its policies."""
+        iam, role = client("iam"), f"{name}-{uuid.uuid4().hex}"
+        trust = '{"Version": "2012-10-17", "Statement": []}'
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        for title, document in (self.template.policies(name) | self._motos(name)).items():
+            iam.put_role_policy(RoleName=role, PolicyName=title, PolicyDocument=json.dumps(document))
+        found = client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        with pytest.MonkeyPatch.context() as patch, enable_iam_authentication():
+            patch.setenv("AWS_ACCESS_KEY_ID", found["AccessKeyId"])
+            patch.setenv("AWS_SECRET_ACCESS_KEY", found["SecretAccessKey"])
+            patch.setenv("AWS_SESSION_TOKEN", found["SessionToken"])
+            yield
+
+    def _motos(self, name: str) -> dict[str, Any]:
+        if name != PIPELINE:
+            return {}
+        delete = {"Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{self.bucket}"}
+        statements = [{"Effect": "Allow", **one} for one in (_MOTO_ASKS, delete)]
+        return {"moto": {"Version": "2012-10-17", "Statement": statements}}
+
+
+def client(service: str) -> Any:
+    """A client with the credentials of the moment: boto3's own session keeps the first ones."""
+    return boto3.Session().client(service)
+
+
+@pytest.fixture
+def account(aws: str, tmp_path: Path) -> Account:
+    template = Template(TEMPLATE, aws, Database=f"logs_{uuid.uuid4().hex}")
+    glue = client("glue")
+    glue.create_database(DatabaseInput=template.resource("GlueDatabase")["DatabaseInput"])
+    table = template.resource("Table")
+    glue.create_table(DatabaseName=table["DatabaseName"], TableInput=table["TableInput"])
+    # Its own lake is apart: it lends key, clock and windows.
+    return Account(template, aws, Kit(tmp_path / "kit"))
+
+
+def capture(account: Account, spool: Path) -> list[str]:
+    """Two windows, captured by the running capturer, and its log."""
+    shown = [body(account.kit.keyring, [record(n) for n in some]) for some in (range(5), range(3, 3606, 900))]
+    spooled = open_lake(spool.as_uri())
+    capturer = Capturer(Scripted(*shown), open_lake(account.lake_url), spooled, account.kit.now)
+    windows = [*capturer.poll(), *capturer.poll()]
+    capturer.write_log()
+    assert list(spooled.entries("")) == []
+    return windows
+
+
+def pipeline(account: Account, patch: pytest.MonkeyPatch) -> Kit:
+    """Everything that runs where Dagster runs: transform, compact, publish, checks, tidy."""
+    patch.setattr("log_assets.steps.tidy.GRACE", timedelta(0))
+    kit = Kit(
+        account.kit.folder / "pipeline",
+        account.kit.keyring,
+        account.kit.clock,
+        lake_url=account.lake_url,
+        catalog_url=account.catalog_url,
+    )
+    windows = pending(kit.lake)
+    assert len(windows) == 2
+    for window in windows[:1]:
+        receipt = kit.transform(window)
+        assert isinstance(receipt, Receipt)
+        kit.publish(*receipt.hours)
+    # Rejects, a second generation, hours moved.
+    kit.transform(kit.capture([record(9), record(10, inDate="never")]))
+    transform(kit.lake, kit.keyring, windows[1])
+    outcome = publish(kit.lake, kit.catalog, [Hour("2023-03-10-01"), Hour("2023-03-10-02")], kit.now)
+    assert all(isinstance(one, Published) for one in outcome.values()), outcome
+    assert audit.status(kit.lake, kit.catalog).rejected == 1
+    assert audit.soundness(kit.lake, kit.partition()).problems == []
+    assert len(restore(kit.lake, kit.catalog, Hour("2023-03-10-01"))) > 5
+    kit.clock += timedelta(days=1)
+    done = tidy(kit.lake, kit.catalog, kit.now(), raw_days=0)
+    assert (done.rows, done.generations, done.windows) == (4, 1, 2)
+    return kit
+
+
+def refused(call: Callable[[], Any]) -> None:
+    with pytest.raises((LakeError, ClientError)) as caught:
+        call()
+    assert any(word in str(caught.value) for word in ("403", "AccessDenied", "Forbidden", "denied")), caught.value
+
+
+def test_the_roles_run_the_pipeline_and_are_refused_the_rest(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with account.role(CAPTURE):
+        windows = capture(account, tmp_path / "spool")
+        assert len(windows) == 2
+        lake, raw = open_lake(account.lake_url), layout.raw_key(windows[0])
+        for call in (
+            lambda: lake.get(raw),
+            lambda: lake.exists(raw),
+            lambda: list(lake.entries("raw")),
+            lambda: lake.delete([raw]),
+            lambda: lake.put("rows/2023-03-10-01/x.json.gz", b""),
+            lambda: lake.put("compact/2023-03-10-01/x/logs.json.gz", b""),
+            lambda: lake.replace("lake.json", b""),
+            lambda: open_lake(f"s3://{account.bucket}/elsewhere").put("raw/x", b""),
+            lambda: client("glue").get_table(DatabaseName=account.template.parameters["Database"], Name=TABLE),
+        ):
+            refused(call)
+    with account.role(PIPELINE):
+        kit = pipeline(account, monkeypatch)
+        receipt = kit.keys("receipts")[0]
+        for call in (
+            lambda: client("s3").delete_object(Bucket=account.bucket, Key=f"lake/{receipt}"),
+            lambda: kit.lake.put("capture/2023-03-10-01/x.json", b""),
+            lambda: open_lake(f"s3://{account.bucket}/elsewhere").put("raw/x", b""),
+            lambda: open_lake(f"s3://{account.bucket}/elsewhere").get("raw/x"),
+            lambda: client("s3").delete_bucket(Bucket=account.bucket),
+        ):
+            refused(call)
+        published, left = layout.generation_key(kit.partition().hour, kit.partition().digest), kit.keys("raw")
+    with account.role(READER):
+        lake = open_lake(account.lake_url)
+        assert lake.get(published)
+        assert [one.key for one in lake.entries("compact") if one.key == published]
+        client("s3").put_object(Bucket=account.bucket, Key="athena-results/x.csv", Body=b"")
+        for call in (
+            lambda: lake.get(left[0]),
+            lambda: lake.exists(left[0]),
+            lambda: lake.get("lake.json"),
+            lambda: lake.put("raw/x", b""),
+            lambda: lake.replace(published, b""),
+            lambda: lake.delete([published]),
+            lambda: client("s3").delete_object(Bucket=account.bucket, Key=f"lake/{published}"),
+        ):
+            refused(call)
+
+
+def recorded(account: Account, spool: Path, patch: pytest.MonkeyPatch) -> dict[str, list[Call]]:
+    """Every call that capture and pipeline make of S3, Glue and Secrets Manager."""
+    with listening() as captured:
+        capture(account, spool)
+    with listening() as rest:
+        pipeline(account, patch)
+        # `log-assets init` may mend the table.
+        open_catalog(account.catalog_url, account.lake_url).mend()
+    secret = client("secretsmanager").create_secret(Name=f"{uuid.uuid4().hex}/f_key", SecretString="key")["ARN"]
+    account.template.secret = secret
+    with listening() as read:
+        # As docs/aws.md has it done.
+        client("secretsmanager").get_secret_value(SecretId=secret)
+    return {CAPTURE: calls(captured), PIPELINE: calls([*rest, *read])}
+
+
+def test_every_call_is_allowed_and_no_statement_is_without_use(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recorded(account, tmp_path / "spool", monkeypatch)
+    assert len(made[CAPTURE]) == 3
+    assert {call.action for call in made[PIPELINE]} >= {
+        *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject", "secretsmanager:GetSecretValue"),
+        *("glue:GetTable", "glue:UpdateTable", "glue:GetPartitions", "glue:BatchGetPartition"),
+        *("glue:BatchCreatePartition", "glue:BatchUpdatePartition"),
+    }
+    for role, some in made.items():
+        policies = account.template.policies(role)
+        assert [str(call) for call in some if not allowed(policies.values(), call)] == []
+        # Athena's part, and what Athena and ECS do in this role's name, is judged where they run.
+        elsewhere = {"Queries", "Database", "ResultsAndComputeLogs"}
+        for sid in {one["Sid"] for policy in policies.values() for one in policy["Statement"]} - elsewhere:
+            without = [
+                {**policy, "Statement": [one for one in policy["Statement"] if one["Sid"] != sid]}
+                for policy in policies.values()
+            ]
+            assert not all(allowed(without, call) for call in some), f"{role} has no use for {sid}"
+
+    # Of the pipeline's calls a reader may make those that only look, and in the lake only at what is published.
+    for call in account.template.allowed_to(READER, made[PIPELINE]):
+        looks = call.action.startswith(("glue:Get", "glue:BatchGet"))
+        published = call.resource if call.action == "s3:GetObject" else call.context.get("s3:prefix", "")
+        assert looks or "lake/compact/" in published, call
+    may = account.template.allowed_to(CAPTURE, made[PIPELINE])
+    assert {(call.action, call.resource.split("/")[2]) for call in may} == {("s3:PutObject", "raw")}
+
+
+GLUE = "arn:aws:glue:eu-central-1:123456789012"
+REFUSED = {
+    CAPTURE: [
+        ("s3:GetObject", "{bucket}/lake/raw/2023-03-10-01/x.json.gz"),
+        ("s3:DeleteObject", "{bucket}/lake/raw/2023-03-10-01/x.json.gz"),
+        ("s3:PutObject", "{bucket}/lake/compact/2023-03-10-01/x/logs.json.gz"),
+        ("s3:PutObject", "{bucket}/lake/lake.json"),
+        ("s3:PutObject", "{bucket}/raw/x"),
+        ("s3:PutObjectAcl", "{bucket}/lake/raw/x"),
+        ("s3:ListBucket", "{bucket}"),
+        ("glue:GetTable", GLUE + ":table/web_logs/compact_logs"),
+        ("athena:StartQueryExecution", "{workgroup}"),
+        ("secretsmanager:GetSecretValue", "{secret}"),
+    ],
+    PIPELINE: [
+        ("s3:PutBucketPolicy", "{bucket}"),
+        ("s3:DeleteBucket", "{bucket}"),
+        ("s3:PutLifecycleConfiguration", "{bucket}"),
+        ("s3:PutObject", "{bucket}/lake/capture/2023-03-10-01/x.json"),
+        ("s3:PutObject", "{bucket}/elsewhere/x"),
+        ("s3:DeleteObject", "{bucket}/lake/receipts/2023-03-10-01/x.json"),
+        ("s3:DeleteObject", "{bucket}/lake/rejects/2023-03-10-01/x.json.gz"),
+        ("s3:DeleteObject", "{bucket}/lake/lake.json"),
+        ("s3:GetObject", "arn:aws:s3:::another-bucket/lake/raw/x"),
+        ("glue:CreateDatabase", GLUE + ":database/web_logs"),
+        ("glue:DeleteTable", GLUE + ":table/web_logs/compact_logs"),
+        ("glue:BatchDeletePartition", GLUE + ":table/web_logs/compact_logs"),
+        ("glue:UpdateTable", GLUE + ":table/web_logs/another"),
+        ("glue:BatchUpdatePartition", GLUE + ":table/another/compact_logs"),
+        ("athena:StartQueryExecution", "{workgroup}-another"),
+        ("athena:UpdateWorkGroup", "{workgroup}"),
+        ("secretsmanager:PutSecretValue", "{secret}"),
+        ("secretsmanager:GetSecretValue", "{secret}-another"),
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/CaptureRole"),
+    ],
+    READER: [
+        ("s3:GetObject", "{bucket}/lake/raw/2023-03-10-01/x.json.gz"),
+        ("s3:GetObject", "{bucket}/lake/rejects/2023-03-10-01/x.json.gz"),
+        ("s3:GetObject", "{bucket}/lake/lake.json"),
+        ("s3:ListBucket", "{bucket}"),
+        ("s3:PutObject", "{bucket}/lake/compact/2023-03-10-01/x/logs.json.gz"),
+        ("s3:DeleteObject", "{bucket}/lake/compact/2023-03-10-01/x/logs.json.gz"),
+        ("s3:DeleteObject", "{bucket}/athena-results/x.csv"),
+        ("glue:CreateTable", GLUE + ":table/web_logs/another"),
+        ("glue:UpdateTable", GLUE + ":table/web_logs/compact_logs"),
+        ("glue:BatchUpdatePartition", GLUE + ":table/web_logs/compact_logs"),
+        ("glue:GetTable", GLUE + ":table/another/compact_logs"),
+        ("athena:StartQueryExecution", "{workgroup}-another"),
+        ("athena:UpdateWorkGroup", "{workgroup}"),
+        ("athena:CreateNamedQuery", "{workgroup}"),
+        ("secretsmanager:GetSecretValue", "{secret}"),
+    ],
+}
+
+
+@pytest.fixture
+def template() -> Template:
+    return Template(TEMPLATE, "bucket")
+
+
+@pytest.mark.parametrize("role", REFUSED)
+def test_what_a_role_must_not_do_is_refused(role: str, template: Template) -> None:
+    names = {"bucket": "arn:aws:s3:::bucket", "secret": template.secret, "workgroup": athena_call("", "logs").resource}
+    some = [Call(action, resource.format(**names)) for action, resource in REFUSED[role]]
+    some += [Call("s3:ListBucket", names["bucket"], {"s3:prefix": "lake/raw/2023"})] if role == READER else []
+    assert template.allowed_to(role, some) == []
+
+
+def test_a_reader_never_sees_raw_records_whatever_else_it_is_given(template: Template) -> None:
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    policies = [everything, *template.policies(READER).values()]
+    raw = "arn:aws:s3:::bucket/lake/raw/2023-03-10-01/x.json.gz"
+    assert not allowed(policies, Call("s3:GetObject", raw))
+    assert not allowed(policies, Call("s3:GetObject", raw.replace("/raw/", "/rejects/")))
+    assert not allowed(policies, Call("secretsmanager:GetSecretValue", template.secret))
+    assert allowed(policies, Call("s3:GetObject", raw.replace("/raw/", "/compact/")))
+
+
+@pytest.mark.parametrize("resource", ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/lake/raw/x"])
+def test_the_bucket_is_for_tls_only(template: Template, resource: str) -> None:
+    policy = template.resource("BucketPolicy")["PolicyDocument"]
+    for action in ("s3:GetObject", "s3:PutObject", "s3:ListBucket"):
+        assert denied([policy], Call(action, resource, {"aws:SecureTransport": "false"}))
+        assert not denied([policy], Call(action, resource, {"aws:SecureTransport": "true"}))
+
+
+ALLOW = {"Effect": "Allow", "Action": ["s3:Get*", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/?/*"}
+GET = Call("S3:GetObject", "arn:aws:s3:::b/x/y/z", {"s3:prefix": "x/y"})
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ({}, True),
+        ({"Effect": "Deny"}, False),
+        ({"Action": "s3:Put*"}, False),
+        ({"Action": "*"}, True),
+        ({"Resource": ["arn:aws:s3:::b/xx/*", "arn:aws:s3:::b/x/y"]}, False),
+        ({"Resource": "arn:aws:s3:::B/x/*"}, False),
+        ({"Condition": {"StringLike": {"s3:prefix": ["a", "x/*"]}}}, True),
+        ({"Condition": {"StringEquals": {"s3:prefix": "x/*"}}}, False),
+        ({"Condition": {"StringLike": {"s3:prefix": "x/*"}, "Bool": {"aws:SecureTransport": "true"}}}, False),
+    ],
+)
+def test_the_evaluator_follows_the_users_guide(statement: dict[str, Any], expected: bool) -> None:
+    assert allowed([{"Statement": [ALLOW | statement]}], GET) is expected
+    assert not allowed([{"Statement": [ALLOW | statement, ALLOW | {"Effect": "Deny"}]}], GET)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Condition": {"NumericLessThan": {"s3:max-keys": "10"}}},
+        {"Condition": {"StringLike": {"s3:delimiter": "/"}}},
+        {"NotResource": "x"},
+        {"Principal": {"AWS": "x"}},
+        {"Effect": "allow"},
+        {"Resource": "arn:aws:s3:::b/?/${aws:username}"},
+        {"Action": []},
+    ],
+)
+def test_what_the_evaluator_does_not_know_is_an_error(statement: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"not understood|unknown|no text"):
+        allowed([{"Statement": [ALLOW | statement]}], GET)
