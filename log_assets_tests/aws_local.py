@@ -17,7 +17,8 @@ from moto.server import ThreadedMotoServer
 
 from log_assets_tests.athena_server import WorkGroup, athena
 from log_assets_tests.aws_calls import Tap
-from log_assets_tests.trino_server import NoTrino, trino
+from log_assets_tests.maven import NoJava
+from log_assets_tests.trino_server import trino
 
 BUCKET = "log-assets"
 CREDENTIALS = {
@@ -71,7 +72,7 @@ def main() -> None:
                 print(f"export {name}={value}", flush=True)
             print("# all of it is gone after Ctrl+C; QUERY_URL=$TRINO_URL asks Trino itself", flush=True)
             stop.wait()
-    except NoTrino as missing:
+    except NoJava as missing:
         sys.exit(str(missing))
 
 

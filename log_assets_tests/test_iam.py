@@ -22,16 +22,18 @@ from moto.core.authorization import enable_iam_authentication
 
 from log_assets.catalog.open import open_catalog
 from log_assets.catalog.table import TABLE
-from log_assets.errors import LakeError
+from log_assets.errors import LakeError, QueryError
 from log_assets.hour import Hour
 from log_assets.lake import layout
 from log_assets.lake.open import open_lake
+from log_assets.query.open import open_engine
 from log_assets.steps import audit
 from log_assets.steps.capture import Capturer
 from log_assets.steps.publish import Published, publish
 from log_assets.steps.restore import restore
 from log_assets.steps.tidy import tidy
 from log_assets.steps.transform import Receipt, pending, transform
+from log_assets_tests.athena_server import AthenaServer
 from log_assets_tests.aws_calls import athena_call, calls, listening
 from log_assets_tests.cloudformation import Template
 from log_assets_tests.iam_policy import Call, allowed, denied
@@ -56,6 +58,7 @@ class Account:
     def __post_init__(self) -> None:
         self.lake_url = self.template.outputs()["LakeUrl"]
         self.catalog_url = self.template.outputs()["CatalogUrl"]
+        self.urls = {"lake_url": self.lake_url, "catalog_url": self.catalog_url}
 
     @contextmanager
     def role(self, name: str) -> Iterator[None]:
@@ -114,8 +117,7 @@ def pipeline(account: Account, patch: pytest.MonkeyPatch) -> Kit:
         account.kit.folder / "pipeline",
         account.kit.keyring,
         account.kit.clock,
-        lake_url=account.lake_url,
-        catalog_url=account.catalog_url,
+        **account.urls,
     )
     windows = pending(kit.lake)
     assert len(windows) == 2
@@ -236,6 +238,32 @@ def test_every_call_is_allowed_and_no_statement_is_without_use(
         assert looks or "lake/compact/" in published, call
     may = account.template.allowed_to(CAPTURE, made[PIPELINE])
     assert {(call.action, call.resource.split("/")[2]) for call in may} == {("s3:PutObject", "raw")}
+
+
+@pytest.mark.trino
+def test_queries_pass_under_both_roles(athena_server: AthenaServer, account: Account) -> None:
+    """The calls that a query takes: the client's, and those that the engine makes in its name."""
+    template = account.template
+    with listening() as requests:
+        kit = Kit(account.kit.folder / "pipeline", **account.urls, query_url="athena://logs")
+        kit.land([record(1), record(2)])
+        kit.publish(Hour("2023-03-10-01"))
+        assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
+    made = [*calls(requests), *(athena_call(operation, "logs") for operation in athena_server.calls)]
+    assert {call.action for call in made} >= {"glue:CreateTable", "athena:StartQueryExecution", "glue:GetPartitions"}
+    assert [str(call) for call in made if call not in template.allowed_to(PIPELINE, made)] == []
+
+    athena_server.calls.clear()
+    with listening() as requests:
+        catalog = open_catalog(account.catalog_url, account.lake_url)
+        catalog.ensure()
+        engine = open_engine("athena://logs", catalog)
+        assert engine.run("SELECT max(message) AS m FROM logs").table.to_pylist() == [{"m": "POST view"}]
+        with pytest.raises(QueryError):
+            engine.run("SELECT nope FROM logs")
+    made = [*calls(requests), *(athena_call(operation, "logs") for operation in athena_server.calls)]
+    assert {call.action for call in made} >= {"s3:GetObject", "s3:PutObject", "athena:StartQueryExecution"}
+    assert [str(call) for call in made if call not in template.allowed_to(READER, made)] == []
 
 
 GLUE = "arn:aws:glue:eu-central-1:123456789012"

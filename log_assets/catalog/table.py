@@ -46,7 +46,7 @@ def columns() -> tuple[Column, ...]:
 def partition_column() -> Column:
     """The column that the table is partitioned by."""
     tree = sqlglot.parse_one(table_ddl(), read=DIALECT)
-    (found,) = tree.find(exp.PartitionedByProperty).find_all(exp.ColumnDef)
+    (found,) = (one for one in tree.find_all(exp.ColumnDef) if one.find_ancestor(exp.PartitionedByProperty))
     return Column(found.name, found.args["kind"], _comment(found))
 
 
