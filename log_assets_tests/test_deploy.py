@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -237,11 +236,10 @@ def ecs(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceRe
         "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/execution",
         "KEY_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:log-assets/f_key-AbCdEf",
         "LOG_ASSETS_BUCKET": aws,
+        "LOG_ASSETS_HOME": str(tmp_path / "home"),
         "DAGSTER_POSTGRES_URL": "postgresql://dagster@127.0.0.1/dagster",
     }.items():
         monkeypatch.setenv(name, value)
-    # Where Dagster stages logs.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text((DEPLOY / "dagster-aws.yaml").read_text())
     return InstanceRef.from_dir(str(tmp_path))
 
