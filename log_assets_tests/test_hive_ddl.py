@@ -5,6 +5,7 @@ import re
 import pytest
 
 from log_assets.catalog.table import columns, partition_column, table_comment, table_ddl
+from log_assets.records import row
 from log_assets_tests.hive_parser import Refused, tree
 
 pytestmark = pytest.mark.trino
@@ -16,14 +17,21 @@ def test_hives_parser_takes_the_ddl_and_reads_the_same_columns() -> None:
     found = re.findall(r"\(tok_tabcol `(\w+)` (.*?) '([^']*)'\)", read)
     wanted = [*columns(), partition_column()]
     assert [(name, comment) for name, _, comment in found] == [(one.name, one.comment) for one in wanted]
-    for (_, kind, _), column in zip(found, wanted, strict=True):
-        fields = re.findall(r"\(tok_tabcol (\w+) tok_(\w+)\)", kind)
-        struct = f"struct<{','.join(f'{name}:{field}' for name, field in fields)}>"
-        assert (struct if fields else kind.removeprefix("tok_")) == column.hive_type
+    kinds = [_hive_type(kind) for _, kind, _ in found]
+    assert kinds == [one.hive_type for one in wanted]
+    assert list(zip([name for name, _, _ in found], kinds, strict=True))[:-1] == [
+        (name.lower(), kind) for name, kind in row.SCHEMA
+    ]
     assert f"(tok_tablecomment '{table_comment()}')" in read
     assert "(tok_serdename 'org.apache.hive.hcatalog.data.JsonSerDe')" in read
     assert "(tok_fileformat_generic textfile)" in read
     assert "(tok_tablepartcols (tok_tabcollist (tok_tabcol `hour` tok_string " in read
+
+
+def _hive_type(kind: str) -> str:
+    fields = re.findall(r"\(tok_tabcol (\w+) tok_(\w+)\)", kind)
+    struct = f"struct<{','.join(f'{name}:{field}' for name, field in fields)}>"
+    return struct if fields else kind.removeprefix("tok_")
 
 
 @pytest.mark.parametrize(
