@@ -192,6 +192,8 @@ def test_systemd_takes_the_units_and_finds_them_hardened(tmp_path: Path) -> None
     for unit in UNITS:
         # Of the users only those of this machine are known here.
         (tmp_path / unit.name).write_text(local(unit.read_text()).replace("User=log-assets\n", "User=bin\n"))
+    (hardening,) = {unit.read_text().split("# Nothing but the network")[1] for unit in UNITS}
+    assert {"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"} <= set(hardening.splitlines())
     files = [str(tmp_path / unit.name) for unit in UNITS]
     assert len(files) == 3
     found = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False)
