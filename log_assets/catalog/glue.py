@@ -53,7 +53,9 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
         client = boto3.Session().client("glue", config=_CONFIG)
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
-    return GlueCatalog(client, database, f"{lake_url.rstrip('/')}/compact/")
+    # Without what else may stand in LAKE_URL (`?kms_key=…`).
+    location = urlsplit(lake_url)._replace(query="", fragment="").geturl()
+    return GlueCatalog(client, database, f"{location.rstrip('/')}/compact/")
 
 
 class GlueCatalog:
