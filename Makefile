@@ -9,7 +9,7 @@ DEMO := .log_assets/demo
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local bench lint format install clean
+.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local bench lint template format install clean
 
 demo: $(STAMP)
 	@mkdir -p $(DEMO)
@@ -44,6 +44,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/cfn-lint deploy/template.yaml
+
+# What deploy/template.yaml has from athena_sql/.
+template: $(STAMP)
+	$(BIN)/python deploy/generate.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

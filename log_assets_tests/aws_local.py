@@ -16,7 +16,9 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from log_assets_tests.athena_server import WorkGroup, athena
-from log_assets_tests.trino_server import NoTrino, trino
+from log_assets_tests.aws_calls import Tap
+from log_assets_tests.maven import NoJava
+from log_assets_tests.trino_server import trino
 
 BUCKET = "log-assets"
 CREDENTIALS = {
@@ -33,6 +35,8 @@ def moto() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = Tap(server._server.app)
     host, port = server.get_host_and_port()
     try:
         yield f"http://{host}:{port}"
@@ -68,7 +72,7 @@ def main() -> None:
                 print(f"export {name}={value}", flush=True)
             print("# all of it is gone after Ctrl+C; QUERY_URL=$TRINO_URL asks Trino itself", flush=True)
             stop.wait()
-    except NoTrino as missing:
+    except NoJava as missing:
         sys.exit(str(missing))
 
 

@@ -16,7 +16,8 @@ from log_assets.records.token import Keyring
 from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
 from log_assets_tests.aws_local import CREDENTIALS, moto
 from log_assets_tests.kit import CONFORMANCE, Kit
-from log_assets_tests.trino_server import NoTrino, trino
+from log_assets_tests.maven import NoJava
+from log_assets_tests.trino_server import trino
 from log_assets_tests.world import World
 
 
@@ -54,7 +55,7 @@ def trino_url(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         with trino(tmp_path_factory.mktemp("trino"), aws_endpoint) as url:
             yield url
-    except NoTrino as missing:
+    except NoJava as missing:
         pytest.exit(str(missing), returncode=1)
 
 

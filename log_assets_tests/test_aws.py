@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,17 @@ def test_the_glue_table_is_the_ddls(cloud: Kit) -> None:
     assert [(c["Name"], c["Type"], c["Comment"]) for c in descriptor["Columns"]] == [
         (column.name, column.hive_type, column.comment) for column in columns()
     ]
-    assert table["PartitionKeys"] == [{"Name": "hour", "Type": "string"}]
+    comment = "UTC hour of the event, like 2023-03-10-01"
+    assert table["PartitionKeys"] == [{"Name": "hour", "Type": "string", "Comment": comment}]
     assert descriptor["SerdeInfo"]["SerializationLibrary"] == "org.apache.hive.hcatalog.data.JsonSerDe"
     assert descriptor["Location"] == f"{cloud.lake.url}/compact/"
+
+
+def test_the_tables_location_is_a_folder_whatever_else_the_lakes_url_says(aws: str) -> None:
+    database = f"logs_{uuid.uuid4().hex}"
+    open_glue(f"glue://{database}", f"s3://{aws}/lake?kms_key=alias/logs").ensure()
+    table = boto3.client("glue").get_table(DatabaseName=database, Name=TABLE)["Table"]
+    assert table["StorageDescriptor"]["Location"] == f"s3://{aws}/lake/compact/"
 
 
 def test_a_table_that_someone_changed_is_named_and_mended_by_init(cloud: Kit) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -21,16 +20,13 @@ from urllib.request import urlopen
 
 from filelock import FileLock
 
+from log_assets_tests.maven import CACHE, NoJava, fetched
+
 VERSION = "476"
 JAVA_AT_LEAST = 24
 CATALOG = "lake"
-CACHE = Path(__file__).parent.parent / ".cache"
 _ARTEFACTS = (("trino-server-core", "tar.gz"), ("trino-hive", "zip"))
 _START_SECONDS = 180
-
-
-class NoTrino(Exception):
-    """What has to be installed before Trino can run here, in one line."""
 
 
 def java() -> Path:
@@ -40,7 +36,7 @@ def java() -> Path:
     versions = {home: _java_version(home) for home in homes if (home / "bin/java").exists()}
     best = max(versions, key=lambda home: versions[home], default=None)
     if best is None or versions[best] < JAVA_AT_LEAST:
-        raise NoTrino(f"Trino {VERSION} needs Java {JAVA_AT_LEAST} or newer: install a JDK and set JAVA_HOME to it")
+        raise NoJava(f"Trino {VERSION} needs Java {JAVA_AT_LEAST} or newer: install a JDK and set JAVA_HOME to it")
     return best
 
 
@@ -58,32 +54,9 @@ def installed() -> Path:
         if not (home / "plugin/hive").exists():
             repository = CACHE / "maven"
             for name, ending in _ARTEFACTS:
-                _unpack(_fetched(repository, name, ending), home)
+                _unpack(fetched(repository, f"io.trino:{name}:{VERSION}", ending), home)
             shutil.rmtree(repository)
     return home
-
-
-def _fetched(repository: Path, name: str, ending: str) -> Path:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NoTrino("Trino comes from Maven Central: install Maven (mvn)")
-    command = [
-        maven,
-        "-q",
-        "-B",
-        "-C",
-        "-Dstyle.color=never",
-        f"-Dmaven.repo.local={repository}",
-        "dependency:get",
-        "-Dtransitive=false",
-    ]
-    subprocess.run([*command, f"-Dartifact=io.trino:{name}:{VERSION}:{ending}"], check=True)
-    file = repository / "io/trino" / name / VERSION / f"{name}-{VERSION}.{ending}"
-    published = file.with_name(file.name + ".sha1").read_text().split()[0]
-    with file.open("rb") as content:
-        if hashlib.file_digest(content, "sha1").hexdigest() != published:
-            raise NoTrino(f"{file} does not have its published checksum: remove {CACHE} and try again")
-    return file
 
 
 def _unpack(file: Path, home: Path) -> None:
@@ -111,7 +84,7 @@ def trino(folder: Path, aws_endpoint: str) -> Iterator[str]:
         aws_endpoint: where S3 and Glue are served.
 
     Raises:
-        NoTrino: Java or Maven is missing.
+        NoJava: Java or Maven is missing.
     """
     home, jdk = installed(), java()
     port = _free_port()
@@ -159,7 +132,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             if b'"starting":false' in answer.read():
                 return
         time.sleep(0.5)
-    raise NoTrino(f"Trino did not start: {log.read_text()[-3000:]}")
+    raise NoJava(f"Trino did not start: {log.read_text()[-3000:]}")
 
 
 def _free_port() -> int:

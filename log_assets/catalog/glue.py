@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from log_assets.catalog import Move, Moved, Partition
-from log_assets.catalog.table import PARTITION_KEY, TABLE, columns
+from log_assets.catalog.table import PARTITION_KEY, TABLE, columns, partition_column, table_comment
 from log_assets.errors import CatalogError, SettingError
 from log_assets.hour import Hour
 from log_assets.records.summary import Summary
@@ -53,7 +53,9 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
         client = boto3.Session().client("glue", config=_CONFIG)
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
-    return GlueCatalog(client, database, f"{lake_url.rstrip('/')}/compact/")
+    # Without what else may stand in LAKE_URL (`?kms_key=…`).
+    location = urlsplit(lake_url)._replace(query="", fragment="").geturl()
+    return GlueCatalog(client, database, f"{location.rstrip('/')}/compact/")
 
 
 class GlueCatalog:
@@ -85,7 +87,7 @@ class GlueCatalog:
         """Make the table what its DDL says; its partitions stay."""
         with self._errors("table"):
             try:
-                self._client.update_table(DatabaseName=self._database, TableInput=self._table())
+                self._client.update_table(DatabaseName=self._database, TableInput=table_input(self._location))
             except ClientError as error:
                 if _code(error) != _MISSING:
                     raise
@@ -186,36 +188,16 @@ class GlueCatalog:
             if _code(error) != _TAKEN:
                 raise
         try:
-            self._client.create_table(DatabaseName=self._database, TableInput=self._table())
+            self._client.create_table(DatabaseName=self._database, TableInput=table_input(self._location))
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
-
-    def _table(self) -> TableInputTypeDef:
-        return {
-            "Name": TABLE,
-            "Description": "Web logs, one record a line, one partition an hour (UTC)",
-            "TableType": "EXTERNAL_TABLE",
-            "Parameters": {"EXTERNAL": "TRUE", "classification": "json"},
-            "PartitionKeys": [{"Name": PARTITION_KEY, "Type": "string"}],
-            "StorageDescriptor": self._storage(self._location),
-        }
-
-    def _storage(self, location: str) -> StorageDescriptorTypeDef:
-        return {
-            "Columns": [{"Name": c.name, "Type": c.hive_type, "Comment": c.comment} for c in columns()],
-            "Location": location,
-            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
-            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
-            "Compressed": True,
-            "SerdeInfo": {"SerializationLibrary": "org.apache.hive.hcatalog.data.JsonSerDe"},
-        }
 
     def _input(self, partition: Partition) -> PartitionInputTypeDef:
         summary = partition.summary
         return {
             "Values": [partition.hour],
-            "StorageDescriptor": self._storage(partition.location),
+            "StorageDescriptor": _storage(partition.location),
             "Parameters": {
                 "digest": partition.digest,
                 "published": partition.published.isoformat(),
@@ -262,6 +244,30 @@ class GlueCatalog:
             raise CatalogError(f"{self.url}: its {what} could not be used ({code}: {message}): {hint}") from None
         except BotoCoreError as error:
             raise CatalogError(f"{self.url} could not be reached ({error}): check region and endpoint") from None
+
+
+def table_input(location: str) -> TableInputTypeDef:
+    """The table as Glue has it: what the DDL in `athena_sql/tables` says, over the folder at `location`."""
+    key = partition_column()
+    return {
+        "Name": TABLE,
+        "Description": table_comment(),
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE", "classification": "json"},
+        "PartitionKeys": [{"Name": key.name, "Type": key.hive_type, "Comment": key.comment}],
+        "StorageDescriptor": _storage(location),
+    }
+
+
+def _storage(location: str) -> StorageDescriptorTypeDef:
+    return {
+        "Columns": [{"Name": c.name, "Type": c.hive_type, "Comment": c.comment} for c in columns()],
+        "Location": location,
+        "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+        "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+        "Compressed": True,
+        "SerdeInfo": {"SerializationLibrary": "org.apache.hive.hcatalog.data.JsonSerDe"},
+    }
 
 
 def _batches(partitions: Sequence[Partition]) -> Iterator[Sequence[Partition]]:

@@ -42,6 +42,20 @@ def columns() -> tuple[Column, ...]:
     )
 
 
+@cache
+def partition_column() -> Column:
+    """The column that the table is partitioned by."""
+    tree = sqlglot.parse_one(table_ddl(), read=DIALECT)
+    (found,) = (one for one in tree.find_all(exp.ColumnDef) if one.find_ancestor(exp.PartitionedByProperty))
+    return Column(found.name, found.args["kind"], _comment(found))
+
+
+@cache
+def table_comment() -> str:
+    found = sqlglot.parse_one(table_ddl(), read=DIALECT).find(exp.SchemaCommentProperty)
+    return found.this.name if found else ""
+
+
 def _comment(definition: exp.ColumnDef) -> str:
     found = definition.find(exp.CommentColumnConstraint)
     return found.this.name if found else ""

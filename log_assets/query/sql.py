@@ -30,12 +30,18 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class SavedQuery:
-    """A query of `athena_sql/queries`: its SQL holds ``:name`` where a parameter goes."""
+    """A query of `athena_sql/queries`: its SQL holds ``:name`` where a parameter goes; `head` is the comment above."""
 
     name: str
     title: str
     parameters: tuple[Parameter, ...]
     sql: str
+    head: str = ""
+
+    def with_defaults(self) -> str:
+        """The whole text, each default in its parameter's place as an SQL literal: for where nothing can be bound."""
+        literals = {parameter.name: exp.convert(parameter.default).sql(DIALECT) for parameter in self.parameters}
+        return f"{self.head}\n{_NAMED.sub(lambda match: literals[match[1]], self.sql)}\n"
 
     def bind(self, given: Mapping[str, str]) -> tuple[str, list[str]]:
         """The SQL with a ``?`` for each parameter, and the values in that order; defaults where none is given.
@@ -72,7 +78,7 @@ def saved_queries() -> dict[str, SavedQuery]:
             (head if line.startswith("--") and not body else body).append(line)
         parameters = [Parameter(*match.groups()) for line in head if (match := _PARAMETER.fullmatch(line))]
         title = " ".join(line.removeprefix("-- ") for line in head if not _PARAMETER.fullmatch(line))
-        found[name] = SavedQuery(name, title, tuple(parameters), "\n".join(body))
+        found[name] = SavedQuery(name, title, tuple(parameters), "\n".join(body), "\n".join(head))
     return found
 
 
