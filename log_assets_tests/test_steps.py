@@ -343,3 +343,21 @@ def test_manifests_tell_where_a_generation_came_from(kit: Kit) -> None:
     assert manifest.previous == first.digest
     assert manifest.summary == second.summary
     assert len(manifest.rows) == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_partition_that_someone_dropped_comes_back_with_all_its_records(kit: Kit, late: bool) -> None:
+    kit.land([record(1)])
+    kit.publish(H0)
+    kit.land([record(2)])
+    kit.publish(H0)
+    age(kit, 30)
+    assert tidy(kit.lake, kit.catalog, kit.now()).rows == 2
+    (kit.folder / "catalog.db").unlink()
+    kit.catalog.ensure()
+    if late:
+        kit.land([record(3)])
+    compacted = compact(kit.lake, kit.catalog, H0)
+    assert compacted.generation.summary.records == 2 + late
+    assert isinstance(publish(kit.lake, kit.catalog, [H0], kit.now, {H0: compacted})[H0], Published)
+    assert kit.ids() == [1, 2, 3][: 2 + late]

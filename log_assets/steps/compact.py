@@ -8,7 +8,7 @@ Order of writing: lines, manifest; the partition is moved by `publish`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -62,14 +62,19 @@ def rows_keys(lake: Lake, hour: Hour) -> list[str]:
 
 
 def rows_of(lake: Lake, hours: Iterable[Hour]) -> dict[Hour, list[Entry]]:
-    """The rows files of each hour; hours in a row are listed together."""
+    """The rows files of each hour."""
+    return _listed(lake, layout.ROWS, hours)
+
+
+def _listed(lake: Lake, prefix: str, hours: Iterable[Hour]) -> dict[Hour, list[Entry]]:
+    """The objects of each hour under a prefix; hours in a row are listed together."""
     found: dict[Hour, list[Entry]] = {}
     for some in contiguous(sorted(hours)):
         found |= {hour: [] for hour in some}
         if len(some) == 1:
-            found[some[0]] = list(lake.entries(f"{layout.ROWS}/{some[0]}"))
+            found[some[0]] = list(lake.entries(f"{prefix}/{some[0]}"))
             continue
-        for entry in lake.entries(layout.ROWS, f"{layout.ROWS}/{some[0]}", some[-1]):
+        for entry in lake.entries(prefix, f"{prefix}/{some[0]}", some[-1]):
             found[layout.hour_of(entry.key)].append(entry)
     return found
 
@@ -105,11 +110,13 @@ def new_rows(lake: Lake, catalog: Catalog, hours: Iterable[Hour]) -> dict[Hour, 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """An hour as it was found: the listing of its rows, and what was published then."""
+    """An hour as it was found: the listing of its rows, what was published then, and, when nothing was, the digests of
+    whole generations: a catalog that lost its partition is no reason to lose what was in it."""
 
     hour: Hour
     rows: tuple[Entry, ...]
     published: Partition | None
+    orphans: tuple[str, ...] = ()
 
 
 def compact(lake: Lake, catalog: Catalog, hour: Hour, pool: Pool | None = None) -> Compacted:
@@ -153,7 +160,21 @@ def compact_all(
 def _find(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> list[_Work]:
     listed = rows_of(lake, hours)
     published = catalog.get(hours)
-    return [_Work(hour, tuple(listed[hour]), published.get(hour)) for hour in hours]
+    orphans = _whole_generations(lake, [hour for hour in hours if hour not in published])
+    return [_Work(hour, tuple(listed[hour]), published.get(hour), orphans.get(hour, ())) for hour in hours]
+
+
+def _whole_generations(lake: Lake, hours: Sequence[Hour]) -> dict[Hour, tuple[str, ...]]:
+    """The digests of each hour's generations that have both their objects."""
+    names: dict[tuple[Hour, str], set[bool]] = {}
+    for hour, entries in _listed(lake, layout.COMPACT, hours).items():
+        for entry in entries:
+            names.setdefault((hour, entry.key.split("/")[2]), set()).add("/_manifest-" in entry.key)
+    found: dict[Hour, tuple[str, ...]] = {}
+    for (hour, digest), kinds in names.items():
+        if len(kinds) == 2:
+            found[hour] = (*found.get(hour, ()), digest)
+    return found
 
 
 def _shares(works: Sequence[_Work], pool: Pool) -> Iterator[Sequence[_Work]]:
@@ -200,6 +221,8 @@ def _compact_one(lake: Lake, catalog: Catalog, work: _Work, pool: Pool) -> Compa
 def _compact(lake: Lake, work: _Work, pool: Pool) -> Compacted:
     hour, published = work.hour, work.published
     before = folded(lake, published)
+    orphans = [one for digest in work.orphans for one in manifests(lake, hour, digest)]
+    before = before.union(*(one.rows for one in orphans))
     if published and not before and published.summary.records:
         # Someone removed the published generation: its rows files may still be there.
         keys = frozenset(entry.key for entry in work.rows)
@@ -208,8 +231,11 @@ def _compact(lake: Lake, work: _Work, pool: Pool) -> Compacted:
     new = [entry for entry in work.rows if entry.key not in before]
     if published and not new:
         return Compacted(_generation_of(published, before), published, 0, 0)
+    if not new and len(work.orphans) == 1:
+        return Compacted(replace(orphans[0], rows=before), None, 0, 0)
 
     sets = [_rows_set(entry) for entry in new]
+    sets += {one.digest: _generation_set(hour, one.digest, one.summary) for one in orphans}.values()
     if published and published.summary.records:
         sets.append(_generation_set(hour, published.digest, published.summary))
     united = unite(lake, sets, pool)
