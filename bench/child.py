@@ -48,10 +48,12 @@ def main() -> None:
     module = importlib.import_module(f"bench.{side}")
     with tempfile.TemporaryDirectory(prefix="log_assets-bench-") as folder:
         out = Path(folder)
-        start = time.perf_counter()
+        # On one core its own time counts, whatever else the machine does; on several the wall's.
+        clock = time.process_time if cores == 1 else time.perf_counter
+        start = clock()
         with Memory() as memory:
             found = module.run(data, out, cores)
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         kept = [file for file in out.rglob("*.gz") if "/raw/" not in str(file) and "/rows/" not in str(file)]
         result = {"seconds": seconds, "bytes": sum(file.stat().st_size for file in kept), "peak": memory.peak}
         if isinstance(found, float):

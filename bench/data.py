@@ -16,12 +16,15 @@ from log_assets.steps.pool import Pool
 
 BASE = datetime(2023, 3, 10, 1, tzinfo=UTC)
 HOUR = Hour.of(BASE)
-MIXES = ("new users", "returning users", "odd records")
+MIXES = ("mostly new users", "returning users", "odd records")
 RETURNING_USERS = 5000
 # A poll every half a minute.
 WINDOWS_AN_HOUR = 120
 _ACTIVITIES = ("view",) * 7 + ("cart",) * 2 + ("purchase",)
 _ODD_SHARE = 0.05
+# Of the mostly new users one in ten was seen before, some hundred records ago or more.
+_SEEN_SHARE = 0.1
+_REMEMBERED = 1000
 
 
 def records(mix: str, numbers: range, total: int) -> Iterator[dict[str, Any]]:
@@ -29,11 +32,12 @@ def records(mix: str, numbers: range, total: int) -> Iterator[dict[str, Any]]:
     luck = random.Random(f"{mix} {numbers.start}")
     users = random.Random("users")
     pool = [f"{users.getrandbits(256):064x}" for _ in range(RETURNING_USERS)]
+    seen: list[str] = []
     for number in numbers:
         activity = luck.choice(_ACTIVITIES)
         moment = BASE + timedelta(milliseconds=number % total * 3_600_000 // total, hours=number // total)
         one = {
-            "user_id": luck.choice(pool) if mix == "returning users" else f"{luck.getrandbits(256):064x}",
+            "user_id": luck.choice(pool) if mix == "returning users" else _mostly_new(luck, seen),
             "record_id": 5822 + number,
             "activity": activity,
             "url": "/api/products/product/",
@@ -52,6 +56,13 @@ def records(mix: str, numbers: range, total: int) -> Iterator[dict[str, Any]]:
                 )
             )
         yield one
+
+
+def _mostly_new(luck: random.Random, seen: list[str]) -> str:
+    if seen and luck.random() < _SEEN_SHARE:
+        return luck.choice(seen[-_REMEMBERED:])
+    seen.append(f"{luck.getrandbits(256):064x}")
+    return seen[-1]
 
 
 def windows(folder: Path, mix: str, total: int, count: int = WINDOWS_AN_HOUR, hours: int = 1) -> Keyring:

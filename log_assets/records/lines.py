@@ -22,7 +22,7 @@ from log_assets.errors import Damaged
 MEMBER_ROWS = 65_536
 DIGEST_LENGTH = 32
 # libdeflate for what is kept, ISA-L for what is read once and for all reading: docs/performance.md has the figures.
-KEPT_LEVEL = 8
+KEPT_LEVEL = 7
 _QUICK_LEVEL = 1
 _GZIP = 31
 _CHUNK = 1 << 20

@@ -26,9 +26,10 @@ from log_assets.hour import Hour
 from log_assets.records.reject import Reject
 from log_assets.records.row import event_time
 
-# One match a line, whatever the line: so matches and texts stay aligned. No part can reach over a line's end.
+# One match a line, whatever the line: so matches and texts stay aligned. No part can reach over a line's end. That the
+# user id is hexadecimal is looked at for all of them at once.
 _PLAIN = re.compile(
-    rb"\{'user_id': '([0-9a-f]{64})', 'record_id': (0|-?[1-9]\d{0,17}), "
+    rb"\{'user_id': '(.{64})', 'record_id': (0|-?[1-9]\d{0,17}), "
     rb"('activity': '[^'\n]*', 'url': '[^'\n]*', 'method': '[^'\n]*', 'name': '[^'\n]*'), "
     rb"'inDate': '(20\d\d-\d\d-\d\dT\d\d:[0-5]\d:[0-5]\d\.\d{3})Z', ('detail': [^\n]*)\n"
     rb"|[^\n]*\n"
@@ -45,6 +46,7 @@ _LINE = (
     rb'"detail":\{"message":"SAFE","levelname":"SAFE"\}\}\n'
 ).replace(b"SAFE", _SAFE)
 
+_HEX = b"0123456789abcdef"
 _TO_SINGLE = bytes.maketrans(b'"', b"'")
 _HALF, _HALF_PADDED, _HALF_LETTERS, _HALF_PADDED_LETTERS = 16, 18, 22, 24
 _ID_LETTERS = 2 * _HALF_LETTERS

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -36,7 +37,7 @@ _MAC = 32
 _SHORTEST = _IV_END + _BLOCK + _MAC
 _MOST = _IV_END + MAX_PLAINTEXT + _BLOCK + _MAC
 _REST = _SHORTEST % _BLOCK
-_PADDINGS = [bytes([length]) * length for length in range(_BLOCK + 1)]
+_PLACES = np.arange(_BLOCK)
 _URL_SAFE = b"-_"
 # White space and the like may stand in a token; what is far longer than it could be is not even decoded.
 _LONGEST = 2 * (_SHORTEST + MAX_PLAINTEXT)
@@ -106,7 +107,7 @@ class Keyring:
         Args:
             tokens: anything that parsed JSON may hold where a token should be.
         """
-        results = [_decode(token) for token in tokens]
+        results = _decode(tokens)
         by_key: list[list[int]] = []
         left = [position for position, found in enumerate(results) if isinstance(found, bytes)]
         for key in self._keys:
@@ -120,24 +121,27 @@ class Keyring:
         for position in left:
             results[position] = _WRONG_KEY
         for key, positions in zip(self._keys, by_key, strict=False):
-            parts = [results[position][_HEAD:-_MAC] for position in positions]  # type: ignore[index]
-            for position, plaintext in zip(positions, _decrypt(key, parts), strict=True):
+            verified_tokens: list[bytes] = [results[position] for position in positions]  # type: ignore[misc]
+            for position, plaintext in zip(positions, _decrypt(key, verified_tokens), strict=True):
                 results[position] = plaintext
         return results
 
 
-def _decode(token: object) -> bytes | Reject:
-    """A token's bytes, of a length that a Fernet token may have."""
+def _decode(tokens: Sequence[object]) -> list[bytes | Reject]:
+    """Each token's bytes, of a length that a Fernet token may have."""
     try:
-        if len(token) > _LONGEST:  # type: ignore[arg-type]
-            return _TOO_LARGE if isinstance(token, str) else _NO_TEXT
-        # What this strict decoder takes, `Fernet` reads the same; what it refuses is looked at again.
-        data = b64decode(token, _URL_SAFE, True)  # type: ignore[arg-type]
+        if max(map(len, tokens), default=0) <= _LONGEST:  # type: ignore[arg-type]
+            # What this strict decoder takes, `Fernet` reads the same; whatever it refuses is looked at one by one.
+            decoded = [b64decode(token, _URL_SAFE, True) for token in tokens]  # type: ignore[arg-type]
+            if all(map(_may_be_length, set(map(len, decoded)))) and all(data[0] == _VERSION for data in decoded):
+                return list(decoded)
     except (TypeError, ValueError):
-        return _decode_exactly(token)
-    if len(data) % _BLOCK != _REST or not _SHORTEST <= len(data) <= _MOST or data[0] != _VERSION:
-        return _decode_exactly(token)
-    return data
+        pass
+    return [_decode_exactly(token) for token in tokens]
+
+
+def _may_be_length(length: int) -> bool:
+    return length % _BLOCK == _REST and _SHORTEST <= length <= _MOST
 
 
 def _decode_exactly(token: object) -> bytes | Reject:
@@ -173,25 +177,29 @@ def _verified(key: _Key, tokens: Sequence[bytes | Reject], positions: Sequence[i
     return [position for position, ours, theirs in pairs if hmac.compare_digest(ours, theirs)]
 
 
-def _decrypt(key: _Key, parts: Sequence[bytes]) -> list[bytes | Reject]:
-    """Plaintexts of verified ``IV | ciphertext`` parts.
+def _decrypt(key: _Key, tokens: Sequence[bytes]) -> list[bytes | Reject]:
+    """Plaintexts of verified tokens.
 
-    In CBC a block is decrypted with the block before it. So in the parts joined, each ciphertext finds its own IV
-    before it, and only the IVs' own places hold nonsense, which is dropped.
+    In CBC a block is decrypted with the block before it. So in the ``IV | ciphertext`` parts joined, each ciphertext
+    finds its own IV before it, and only the IVs' own places hold nonsense, which is dropped.
     """
-    if not parts:
+    if not tokens:
         return []
     decryptor = Cipher(AES(key.encryption), CBC(bytes(_BLOCK))).decryptor()
-    joined = decryptor.update(b"".join(parts)) + decryptor.finalize()
-    results: list[bytes | Reject] = []
-    start = 0
-    for part in parts:
-        end = start + len(part)
-        padding = joined[end - 1]
-        if 1 <= padding <= _BLOCK and joined[end - padding : end] == _PADDINGS[padding]:
-            plaintext = joined[start + _BLOCK : end - padding]
-            results.append(plaintext if len(plaintext) <= MAX_PLAINTEXT else _TOO_LARGE)
-        else:
-            results.append(_NOT_FERNET)
-        start = end
+    joined = decryptor.update(b"".join([token[_HEAD:-_MAC] for token in tokens])) + decryptor.finalize()
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens)) - _HEAD - _MAC
+    ends = lengths.cumsum()
+    starts = ends - lengths + _BLOCK
+    # The last block of each, of which the last byte tells how many bytes are padding, all of them that number.
+    last = np.frombuffer(joined, np.uint8)[ends[:, None] - _BLOCK + _PLACES]
+    paddings = last[:, -1].astype(np.int64)
+    is_padding = _BLOCK - paddings[:, None] <= _PLACES
+    good = (paddings >= 1) & (paddings <= _BLOCK) & ((last == paddings[:, None]) | ~is_padding).all(axis=1)
+    results: list[bytes | Reject] = [
+        joined[start:end] for start, end in zip(starts.tolist(), (ends - paddings).tolist(), strict=True)
+    ]
+    for position in np.flatnonzero(~good).tolist():
+        results[position] = _NOT_FERNET
+    for position in np.flatnonzero(good & (ends - paddings - starts > MAX_PLAINTEXT)).tolist():
+        results[position] = _TOO_LARGE
     return results

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -296,7 +298,8 @@ def _whole_lines(path: Path, size: int) -> Iterator[bytes]:
 def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
     """Members of `MEMBER_ROWS` lines over buckets in a row, compressed as they come."""
     sha, size, records = hashlib.sha256(), 0, 0
-    members: list[Future[bytes]] = []
+    packed = BytesIO()
+    members: deque[Future[bytes]] = deque()
     found: list[Ids] = []
     first: tuple[bytes, ...] = ()
     waiting: list[bytes] = []
@@ -323,9 +326,12 @@ def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
                         waiting, missing = [], lines.MEMBER_ROWS
                         # No more than a few members wait uncompressed.
                         if len(members) > 2 * threads:
-                            members[-2 * threads].result()
+                            packed.write(members.popleft().result())
             bucket.path.unlink()
-        if waiting or not members:
+        if waiting or not records:
             members.append(executor.submit(lines.member, b"".join(waiting)))
-        data = b"".join([member.result() for member in members])
-    return United(Packed(data, sha.hexdigest()[: lines.DIGEST_LENGTH], size), records, np.concatenate(found), first)
+        for one in members:
+            packed.write(one.result())
+    return United(
+        Packed(packed.getvalue(), sha.hexdigest()[: lines.DIGEST_LENGTH], size), records, np.concatenate(found), first
+    )
