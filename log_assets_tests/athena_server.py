@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import trino
+from botocore.exceptions import ClientError
 
 from log_assets_tests.trino_server import CATALOG
 
@@ -97,6 +98,11 @@ class AthenaServer:
                 "No output location provided. An output location is required either through the Workgroup result "
                 "configuration setting or as an API input."
             )
+        bucket = urlsplit(workgroup.output).netloc
+        try:
+            boto3.client("s3").head_bucket(Bucket=bucket)
+        except ClientError:
+            raise Refused(f"Unable to verify/create output bucket {bucket}") from None
         key = str(uuid.uuid4())
         query = Query(
             sql=body["QueryString"],
@@ -224,6 +230,8 @@ def athena(trino_url: str, port: int = 0) -> Iterator[tuple[AthenaServer, str]]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer is one segment: else the client's kernel waits 40 ms for the rest before it acknowledges.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")

@@ -7,7 +7,8 @@ other's readings both see the later one's value: the earlier one takes that for 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from log_assets import aws
 from log_assets.catalog import Move, Moved, Partition
 from log_assets.catalog.table import PARTITION_KEY, TABLE, columns
 from log_assets.errors import CatalogError, SettingError
@@ -33,8 +34,18 @@ _WRITE_AT_ONCE = 100
 _READ_AT_ONCE = 1000
 # A parameter's value is bounded; a manifest has the ranges beyond.
 _RANGES_KEPT = 1000
-# Throttled calls are tried again, slower each time.
-_CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
+# Partitions that Glue refused for the moment are asked for again, after a second, two, four.
+_ROUNDS = 4
+_PASSING = frozenset(
+    {
+        "InternalServiceException",
+        "InternalFailure",
+        "OperationTimeoutException",
+        "ConcurrentModificationException",
+        "ThrottlingException",
+        "ResourceNotReadyException",
+    }
+)
 _MISSING = "EntityNotFoundException"
 _TAKEN = "AlreadyExistsException"
 
@@ -50,7 +61,8 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
     if not database:
         raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
     try:
-        client = boto3.Session().client("glue", config=_CONFIG)
+        session = boto3.Session()
+        client = session.client("glue", config=aws.config(session))
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
     return GlueCatalog(client, database, f"{lake_url.rstrip('/')}/compact/")
@@ -96,7 +108,8 @@ class GlueCatalog:
         rest = iter(hours)
         while some := list(islice(rest, _READ_AT_ONCE)):
             with self._errors("partitions"):
-                while some:
+                for number in range(_ROUNDS):
+                    _wait(number)
                     answer = self._client.batch_get_partition(
                         DatabaseName=self._database,
                         TableName=TABLE,
@@ -106,6 +119,10 @@ class GlueCatalog:
                         partition = self._partition(data)
                         found[partition.hour] = partition
                     some = [Hour(key["Values"][0]) for key in answer.get("UnprocessedKeys", [])]
+                    if not some:
+                        break
+                else:
+                    raise CatalogError(f"{self.url}: {len(some)} partitions were not given: try again later")
         return found
 
     def partitions(self, first: Hour | None = None, last: Hour | None = None) -> Iterator[Partition]:
@@ -122,8 +139,7 @@ class GlueCatalog:
     def move(self, moves: Sequence[Move]) -> dict[Hour, Moved | CatalogError]:
         outcome: dict[Hour, Moved | CatalogError] = {}
         created = [move.new for move in moves if move.expected is None]
-        for some in _batches(created):
-            outcome |= self._create(some)
+        outcome |= self._write(created, self._create)
         expected = {move.new.hour: move for move in moves if move.expected is not None}
         present = self.get(expected) if expected else {}
         todo = []
@@ -132,14 +148,30 @@ class GlueCatalog:
                 todo.append(move.new)
             else:
                 outcome[hour] = Moved.CONFLICT
-        for some in _batches(todo):
-            outcome |= self._update(some)
+        outcome |= self._write(todo, self._update)
         # Another may have written between the reading and the update: what stands there now decides.
         updated = [partition for partition in todo if outcome[partition.hour] is Moved.DONE]
         after = self.get(partition.hour for partition in updated) if updated else {}
         for partition in updated:
             if partition.hour not in after or after[partition.hour].digest != partition.digest:
                 outcome[partition.hour] = Moved.CONFLICT
+        return outcome
+
+    def _write(
+        self,
+        partitions: Sequence[Partition],
+        write: Callable[[Sequence[Partition]], dict[Hour, Moved | CatalogError]],
+    ) -> dict[Hour, Moved | CatalogError]:
+        """Write partitions a batch a call; those that Glue refuses for the moment are tried again."""
+        outcome: dict[Hour, Moved | CatalogError] = {}
+        left = list(partitions)
+        for number in range(_ROUNDS):
+            _wait(number)
+            for some in _batches(left):
+                outcome |= write(some)
+            left = [partition for partition in left if isinstance(outcome[partition.hour], _Passing)]
+            if not left:
+                break
         return outcome
 
     def _create(self, some: Sequence[Partition]) -> dict[Hour, Moved | CatalogError]:
@@ -170,11 +202,13 @@ class GlueCatalog:
         outcome: dict[Hour, Moved | CatalogError] = {partition.hour: Moved.DONE for partition in some}
         for values, detail in errors:
             code = detail.get("ErrorCode", "")
+            kind = _Passing if code in _PASSING else CatalogError
             outcome[Hour(values[0])] = (
                 Moved.CONFLICT
                 if code in (_TAKEN, _MISSING)
-                else CatalogError(
-                    f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')})"
+                else kind(
+                    f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')}): "
+                    + (aws.mend(code) or "publish the hour again")
                 )
             )
         return outcome
@@ -251,17 +285,22 @@ class GlueCatalog:
         try:
             yield
         except ClientError as error:
-            code = _code(error)
-            hint = {
-                _MISSING: "run log-assets init",
-                "AccessDeniedException": "the role may not; see deploy/ for what it needs",
-                "ExpiredTokenException": "sign in again",
-                "UnrecognizedClientException": "check the AWS credentials",
-            }.get(code, "try again later")
-            message = error.response.get("Error", {}).get("Message", "")
-            raise CatalogError(f"{self.url}: its {what} could not be used ({code}: {message}): {hint}") from None
+            said = f"{_code(error)}: {error.response.get('Error', {}).get('Message', '')}"
+            hint = aws.mend(said, {_MISSING: "run log-assets init"}) or "try again later"
+            raise CatalogError(f"{self.url}: its {what} could not be used ({said}): {hint}") from None
         except BotoCoreError as error:
-            raise CatalogError(f"{self.url} could not be reached ({error}): check region and endpoint") from None
+            hint = aws.mend(str(error)) or "check region and endpoint"
+            raise CatalogError(f"{self.url} could not be reached ({error}): {hint}") from None
+
+
+class _Passing(CatalogError):
+    """A refusal that may be over at the next try."""
+
+
+def _wait(number: int) -> None:
+    """Before the tries after the first."""
+    if number:
+        time.sleep(2 ** (number - 1))
 
 
 def _batches(partitions: Sequence[Partition]) -> Iterator[Sequence[Partition]]:

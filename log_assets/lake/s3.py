@@ -15,16 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from log_assets import aws
 from log_assets.errors import LakeError, SettingError
 from log_assets.lake.store import FAILURES, ObjectLake, first_line
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-_TIMEOUT = timedelta(seconds=30)
-_CONNECT_TIMEOUT = timedelta(seconds=5)
 _RETRY_TIMEOUT = timedelta(seconds=60)
-_RETRIES = 5
 
 
 def open_s3(url: str) -> ObjectLake:
@@ -58,11 +56,11 @@ def open_s3(url: str) -> ObjectLake:
             prefix=prefix or None,
             config=config,
             client_options={
-                "timeout": _TIMEOUT,
-                "connect_timeout": _CONNECT_TIMEOUT,
+                "timeout": timedelta(seconds=aws.READ_SECONDS),
+                "connect_timeout": timedelta(seconds=aws.CONNECT_SECONDS),
                 "allow_http": endpoint.startswith("http://"),
             },
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT},
+            retry_config={"max_retries": aws.attempts(session) - 1, "retry_timeout": _RETRY_TIMEOUT},
             credential_provider=credentials,
         )
     except FAILURES as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
+from log_assets import aws
 from log_assets.errors import LakeError, NotFound
 from log_assets.lake import Entry
 from log_assets.lake.layout import PROBE
@@ -122,9 +123,10 @@ class ObjectLake:
         return f"{self.url}/{prefix}/"
 
     def _failed(self, done: str, key: str, error: Exception) -> LakeError:
-        return LakeError(
-            f"{self.url}/{key} could not be {done} ({first_line(error)}): check LAKE_URL, its rights and its space"
-        )
+        said = first_line(error)
+        mend = aws.mend(said) if self._folder is None else None
+        hint = f"{mend}; check LAKE_URL" if mend else "check LAKE_URL, its rights and its space"
+        return LakeError(f"{self.url}/{key} could not be {done} ({said}): {hint}")
 
 
 def first_line(error: Exception) -> str:
