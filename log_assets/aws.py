@@ -7,6 +7,7 @@ Region, profile, credentials, endpoint (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -56,7 +57,7 @@ def attempts(session: boto3.Session) -> int:
 
 def config(session: boto3.Session) -> Config:
     """For a client of boto3's."""
-    mode = session._session.get_config_variable("retry_mode") or _MODE
+    mode: Any = session._session.get_config_variable("retry_mode") or _MODE
     return Config(
         retries={"mode": mode, "total_max_attempts": attempts(session)},
         connect_timeout=CONNECT_SECONDS,

@@ -111,7 +111,7 @@ def test_a_result_that_cannot_be_read_is_named(
         (
             "AccessDeniedException",
             "You are not authorized to perform: athena:StartQueryExecution",
-            "deploy/ has the rights",
+            "deploy/ has the",
         ),
         ("ExpiredTokenException", "The security token included in the request is expired", "sign in again"),
         ("UnrecognizedClientException", "The security token included in the request is invalid", "check the AWS cred"),
