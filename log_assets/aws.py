@@ -7,9 +7,12 @@ Region, profile, credentials, endpoint (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 
 CONNECT_SECONDS = 5
@@ -48,6 +51,18 @@ def mend(said: str, others: Mapping[str, str] | None = None) -> str | None:
     """What mends a refusal of which a service said `said`; `others` are looked at first."""
     found = {**(others or {}), **MENDS}
     return next((what for part, what in found.items() if part.lower() in said.lower()), None)
+
+
+@cache
+def _loader() -> botocore.loaders.Loader:
+    return botocore.loaders.create_loader()
+
+
+def session() -> boto3.Session:
+    """A session as the environment is now. All of them read the services' descriptions once: 100 ms a client."""
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
+    return boto3.Session(botocore_session=core)
 
 
 def attempts(session: boto3.Session) -> int:

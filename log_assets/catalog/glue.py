@@ -15,7 +15,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from log_assets import aws
@@ -61,11 +60,12 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
     if not database:
         raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
     try:
-        session = boto3.Session()
+        session = aws.session()
         client = session.client("glue", config=aws.config(session))
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
-    return GlueCatalog(client, database, f"{lake_url.rstrip('/')}/compact/")
+    # LAKE_URL may go on with ?kms_key=…
+    return GlueCatalog(client, database, f"{lake_url.partition('?')[0].rstrip('/')}/compact/")
 
 
 class GlueCatalog:
@@ -270,15 +270,20 @@ class GlueCatalog:
             )
         except (ValueError, KeyError, TypeError):
             raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): remove "
-                "it and publish the hour again"
+                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): "
+                f"{self._remove(name)}"
             ) from None
         if not location.rstrip("/").endswith(f"/{name}/{partition.digest}"):
             raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: remove it "
-                "and publish the hour again"
+                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: {self._remove(name)}"
             )
         return partition
+
+    def _remove(self, name: str) -> str:
+        return (
+            f"remove it (aws glue delete-partition --database-name {self._database} --table-name {TABLE} "
+            f"--partition-values {name}) and publish the hour again (log-assets backfill)"
+        )
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
@@ -35,7 +34,7 @@ def open_s3(url: str) -> ObjectLake:
     parts = urlsplit(url)
     if not parts.netloc:
         raise SettingError(f"LAKE_URL={url!r} names no bucket: write s3://bucket/prefix")
-    session = boto3.Session()
+    session = aws.session()
     try:
         client = session.client("s3")
         credentials = Boto3CredentialProvider(session)

@@ -10,7 +10,6 @@ import io
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-import boto3
 import pyarrow as pa
 import pyarrow.csv
 import pyathena.error
@@ -51,7 +50,7 @@ def open_athena(url: str, database: str) -> AthenaEngine:
     if not workgroup:
         raise SettingError(f"QUERY_URL={url!r} names no workgroup: write athena://workgroup")
     try:
-        session = boto3.Session()
+        session = aws.session()
         if not session.region_name:
             raise QueryError(f"{url} cannot be opened: no AWS region is set: set AWS_REGION, or region in the profile")
         connection = Connection[AsyncCursor](
