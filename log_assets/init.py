@@ -12,6 +12,7 @@ import dagster as dg
 from dotenv import dotenv_values, set_key
 
 from log_assets.errors import SettingError
+from log_assets.query.sql import VIEW
 from log_assets.records.token import Keyring
 from log_assets.resources import resources
 from log_assets.settings import DOTENV, Settings
@@ -43,10 +44,12 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
     ports.source.open().close()
     ports.lake.open()
     yield f"lake: {settings.lake_url}"
-    ports.catalog.open(mend=True)
-    yield f"catalog: {settings.catalog_url}"
-    ports.query.open().ensure()
-    yield f"query engine: {settings.query_url}"
+    yield f"catalog: {settings.catalog_url}: {ports.catalog.mend()}"
+    engine = ports.query.open()
+    engine.ensure()
+    yield f"query engine: {engine.url}" + ("" if engine.url.startswith("duckdb:") else f": the view {VIEW} is made")
+    if settings.lake_url.startswith("s3:"):
+        yield "bucket, workgroup and roles are not made here: deploy/ makes them; log-assets doctor looks at each"
     yield _dagster_home(settings.dagster_home)
     if not settings.has_key:
         raise SettingError(

@@ -46,14 +46,15 @@ class CatalogResource(dg.ConfigurableResource[None]):
     url: str
     lake_url: str
 
-    def open(self, *, mend: bool = False) -> Catalog:
-        """The catalog, made when it is new; with `mend`, made what it should be when someone changed it."""
+    def open(self) -> Catalog:
+        """The catalog, made when it is new."""
         catalog = open_catalog(self.url, self.lake_url)
-        if mend:
-            catalog.mend()
-        else:
-            catalog.ensure()
+        catalog.ensure()
         return catalog
+
+    def mend(self) -> str:
+        """Make the catalog what it should be when someone changed it; says what was done."""
+        return open_catalog(self.url, self.lake_url).mend()
 
 
 class QueryResource(dg.ConfigurableResource[None]):

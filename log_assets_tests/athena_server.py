@@ -30,6 +30,7 @@ class WorkGroup:
 
     output: str | None
     limit: int | None = None
+    state: str = "ENABLED"
 
     def shown(self, name: str) -> dict[str, Any]:
         configuration: dict[str, Any] = {
@@ -40,7 +41,7 @@ class WorkGroup:
             configuration["ResultConfiguration"] = {"OutputLocation": self.output}
         if self.limit:
             configuration["BytesScannedCutoffPerQuery"] = self.limit
-        return {"WorkGroup": {"Name": name, "State": "ENABLED", "Configuration": configuration}}
+        return {"WorkGroup": {"Name": name, "State": self.state, "Configuration": configuration}}
 
 
 @dataclass

@@ -185,8 +185,9 @@ def _answer(call: Call, fault: Fault | Refusal) -> tuple[int, list[tuple[str, st
             fault = Refusal(503, "SlowDown") if throttled else Refusal(500, "InternalError")
         else:
             fault = Refusal(400, "ThrottlingException") if throttled else Refusal(500, "InternalServerException")
-    if call.service == "s3":
+    if call.service in ("s3", "sts"):
         text, kind = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>", "application/xml"
+        text = f"<ErrorResponse>{text}</ErrorResponse>" if call.service == "sts" else text
     else:
         text, kind = json.dumps({"__type": fault.code, "message": fault.message}), "application/x-amz-json-1.1"
     return fault.status, [("Content-Type", kind), *fault.headers], text.encode()

@@ -13,8 +13,10 @@ import dagster as dg
 import pytest
 
 from log_assets.records.token import Keyring
+from log_assets_tests.account import Account
 from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
 from log_assets_tests.aws_local import CREDENTIALS, moto
+from log_assets_tests.aws_proxy import proxy
 from log_assets_tests.kit import CONFORMANCE, Kit
 from log_assets_tests.trino_server import NoTrino, trino
 from log_assets_tests.world import World
@@ -76,6 +78,15 @@ def kit(tmp_path: Path) -> Kit:
 def cloud(aws: str, tmp_path: Path) -> Kit:
     """A pipeline with its lake in a bucket and its catalog in Glue."""
     return Kit.in_cloud(tmp_path, aws)
+
+
+@pytest.fixture
+def account(aws: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with proxy(aws_endpoint) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.setenv("AWS_RETRY_MODE", "standard")
+        yield Account(tmp_path, monkeypatch, aws, between)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

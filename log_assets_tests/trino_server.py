@@ -135,12 +135,14 @@ def _configure(folder: Path, home: Path, port: int, aws_endpoint: str) -> None:
     (etc / "node.properties").write_text("node.environment=test\n")
     (etc / "jvm.config").write_text(
         "-Xmx3G\n-XX:+ExitOnOutOfMemoryError\n-XX:-OmitStackTraceInFastThrow\n--add-modules=jdk.incubator.vector\n"
-        "-Djdk.attach.allowAttachSelf=true\n"
+        "-Djdk.attach.allowAttachSelf=true\n" + os.environ.get("XJVM", "").replace(" ", "\n") + "\n"
     )
     (etc / "log.properties").write_text("io.trino=WARN\n")
     (etc / "config.properties").write_text(
         "coordinator=true\nnode-scheduler.include-coordinator=true\n"
         f"http-server.http.port={port}\ndiscovery.uri=http://127.0.0.1:{port}\n"
+        + os.environ.get("XCFG", "").replace(" ", "\n")
+        + "\n"
         "node.bind-ip=127.0.0.1\nnode.internal-address=127.0.0.1\ncatalog.management=static\n"
     )
     (etc / "catalog" / f"{CATALOG}.properties").write_text(

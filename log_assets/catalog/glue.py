@@ -84,24 +84,54 @@ class GlueCatalog:
                     raise
                 self._make()
                 return
-        present = [(c["Name"], c.get("Type", "")) for c in found["StorageDescriptor"]["Columns"]]
-        wanted = [(column.name, column.hive_type) for column in columns()]
-        if present != wanted:
-            different = next(pair for pair in [*present, *wanted] if pair not in wanted or pair not in present)
+        location = found["StorageDescriptor"].get("Location", "")
+        if location.rstrip("/") != self._location.rstrip("/"):
             raise CatalogError(
-                f"the table {self._database}.{TABLE} was changed by hand: its column {different[0]} {different[1]} "
-                "is not as athena_sql/tables says; run log-assets init, which mends it"
+                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
+                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
+                "moved with all its objects, remove the table and publish its hours again"
+            )
+        if different := self._difference(found):
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} was changed by hand: its {different} is not as "
+                "athena_sql/tables says; run log-assets init, which mends it"
             )
 
-    def mend(self) -> None:
-        """Make the table what its DDL says; its partitions stay."""
+    def mend(self) -> str:
         with self._errors("table"):
             try:
-                self._client.update_table(DatabaseName=self._database, TableInput=self._table())
+                found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
             except ClientError as error:
                 if _code(error) != _MISSING:
                     raise
-                self._make()
+                made = self._make()
+                return f"made {' and '.join(made)}" if made else "as it should be"
+            different = self._difference(found)
+            if different:
+                self._client.update_table(DatabaseName=self._database, TableInput=self._table())
+        self.ensure()
+        return f"mended the table {TABLE}: its {different} was changed by hand" if different else "as it should be"
+
+    def _difference(self, found: Any) -> str | None:
+        """What of a table is not as its DDL says, in a few words."""
+        wanted = self._table()
+        present, storage = found["StorageDescriptor"], wanted["StorageDescriptor"]
+        columns_now = [(c["Name"], c.get("Type", "")) for c in present["Columns"]]
+        columns_then = [(c["Name"], c.get("Type", "")) for c in storage["Columns"]]
+        for pair in [*columns_now, *columns_then]:
+            if pair not in columns_then or pair not in columns_now:
+                return f"column {pair[0]} {pair[1]}"
+        if columns_now != columns_then:
+            return "order of columns"
+        keys = [(key["Name"], key.get("Type", "")) for key in found.get("PartitionKeys", [])]
+        if keys != [(PARTITION_KEY, "string")]:
+            return "partition key"
+        if present.get("SerdeInfo", {}).get("SerializationLibrary") != storage["SerdeInfo"]["SerializationLibrary"]:
+            return "SerDe"
+        if present.get("InputFormat") != storage["InputFormat"]:
+            return "input format"
+        projected = found.get("Parameters", {}).get("projection.enabled", "false")
+        return "partition projection" if projected.lower() == "true" else None
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}
@@ -213,17 +243,22 @@ class GlueCatalog:
             )
         return outcome
 
-    def _make(self) -> None:
+    def _make(self) -> list[str]:
+        """Make what is missing; says what was."""
+        made = []
         try:
             self._client.create_database(DatabaseInput={"Name": self._database})
+            made.append(f"the database {self._database}")
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
         try:
             self._client.create_table(DatabaseName=self._database, TableInput=self._table())
+            made.append(f"the table {TABLE}")
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
+        return made
 
     def _table(self) -> TableInputTypeDef:
         return {
