@@ -78,6 +78,7 @@ class AthenaServer:
         self._trino = {"host": parts.hostname, "port": parts.port, "user": "athena"}
         self.workgroups: dict[str, WorkGroup] = {}
         self.queries: dict[str, Query] = {}
+        self.tokens: dict[str, str] = {}
         self.calls: list[str] = []
         self.fault: Callable[[str], Refused | None] = lambda operation: None
 
@@ -104,7 +105,10 @@ class AthenaServer:
             boto3.client("s3").head_bucket(Bucket=bucket)
         except ClientError:
             raise Refused(f"Unable to verify/create output bucket {bucket}") from None
-        key = str(uuid.uuid4())
+        # The same token means the same execution, however often it is asked for.
+        key = self.tokens.setdefault(body.get("ClientRequestToken", ""), str(uuid.uuid4()))
+        if key in self.queries:
+            return {"QueryExecutionId": key}
         query = Query(
             sql=body["QueryString"],
             parameters=body.get("ExecutionParameters", []),

@@ -21,6 +21,11 @@ from log_assets_tests.kit import CONFORMANCE, Kit
 from log_assets_tests.trino_server import NoTrino, trino
 from log_assets_tests.world import World
 
+# As `make test-trino` asks for it.
+WHOLE_TIER = "trino or conformance"
+ENGINES = ("duckdb", "trino", "athena")
+LEAST_CASES = 100
+
 
 @pytest.fixture(scope="session")
 def aws_endpoint() -> Iterator[str]:
@@ -89,20 +94,45 @@ def account(aws: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.Mon
         yield Account(tmp_path, monkeypatch, aws, between)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many conformance cases each engine passed, and how many of them expect no row."""
-    cases: Counter[str] = Counter()
-    empty: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in report.user_properties:
-            if name == CONFORMANCE:
-                engine, _, rows = value.partition(" ")
-                cases[engine] += 1
-                empty[engine] += rows == "0"
-    for engine in sorted(cases):
-        terminalreporter.write_line(
-            f"conformance: {cases[engine]} cases on {engine}, {empty[engine]} of them say that they expect no row"
-        )
+class Conformance:
+    """Counts the comparisons on each engine; when the tier is asked for whole, every engine must have had them all."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._whole = config.option.markexpr == WHOLE_TIER and not (config.option.keyword or config.option.deselect)
+        self.cases: Counter[str] = Counter()
+        self.empty: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            for name, value in report.user_properties:
+                if name == CONFORMANCE:
+                    engine, _, rows = str(value).partition(" ")
+                    self.cases[engine] += 1
+                    self.empty[engine] += rows == "0"
+
+    @property
+    def _missing(self) -> list[str]:
+        most = max([*self.cases.values(), LEAST_CASES])
+        return [engine for engine in ENGINES if self.cases[engine] < most]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._whole and self._missing and not session.config.option.collectonly:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for engine in sorted(self.cases):
+            terminalreporter.write_line(
+                f"conformance: {self.cases[engine]} cases on {engine}, {self.empty[engine]} of them say that they "
+                "expect no row"
+            )
+        if self._whole and self._missing:
+            terminalreporter.write_line(
+                f"conformance: too few cases ran on {', '.join(self._missing)}: this tier must not be skipped", red=True
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Conformance(config))
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,15 @@ import boto3
 import pytest
 import trino
 
+from log_assets.checks import SOUND, Result, evaluate
 from log_assets.errors import NotFound, QueryError, SettingError
 from log_assets.query import QueryEngine
 from log_assets.query.open import open_engine
+from log_assets.resources import CatalogResource, QueryResource
 from log_assets.steps import audit
 from log_assets.steps.restore import restore
 from log_assets_tests.athena_server import AthenaServer, Refused, WorkGroup
-from log_assets_tests.aws_proxy import Refusal, proxy
+from log_assets_tests.aws_proxy import Call, Fault, Refusal, proxy
 from log_assets_tests.kit import H0, Kit, record
 
 SLOW = (
@@ -212,3 +214,46 @@ def test_a_catalog_that_is_not_in_glue_is_refused(tmp_path: Path) -> None:
     local = Kit(tmp_path)
     with pytest.raises(SettingError, match=r"set CATALOG_URL=glue://database"):
         open_engine("athena://logs", local.catalog)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_call_of_athena_fails_and_the_next_check_passes(
+    kit: Kit, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """Each call that an hour's check makes fails, and fails again: the check says so, nothing else changes, and the
+    next one passes; a call that fails once is not noticed."""
+    before = list(kit.catalog.partitions())
+    resource = QueryResource(url="athena://logs", catalog=CatalogResource(url=kit.catalog.url, lake_url=kit.lake.url))
+
+    def check() -> Result:
+        (result,) = evaluate([SOUND], kit.lake, kit.catalog, resource, [H0])
+        return result
+
+    with (
+        proxy(os.environ["AWS_ENDPOINT_URL_ATHENA"]) as athena_calls,
+        proxy(aws_endpoint) as results,
+        monkeypatch.context() as patch,
+    ):
+        athena_calls.hang_seconds = results.hang_seconds = 1.5
+        patch.setenv("AWS_ENDPOINT_URL_ATHENA", athena_calls.url)
+        patch.setenv("AWS_ENDPOINT_URL_S3", results.url)
+        patch.setenv("AWS_RETRY_MODE", "standard")
+        assert check().passed
+        operations = {call.operation for call in athena_calls.calls} | {"GetObject"}
+        assert operations == {"StartQueryExecution", "GetQueryExecution", "GetQueryResults", "GetObject"}
+        for operation in operations:
+            for attempts, times in (("1", 99), ("3", 1)):
+                patch.setenv("AWS_MAX_ATTEMPTS", attempts)
+                patch.setattr("log_assets.aws.READ_SECONDS", 1.0 if fault is Fault.TIMEOUT else 30)
+                left = [fault] * times
+
+                def fail(call: Call, operation: str = operation, left: list[Fault] = left) -> Fault | None:
+                    return left.pop() if call.operation == operation and left else None
+
+                athena_calls.fault = results.fault = fail
+                result = check()
+                assert result.passed is (times == 1), f"{operation} {times}: {result.description}"
+                assert times == 1 or "athena://logs" in result.description
+                athena_calls.fault = results.fault = lambda call: None
+        assert check().passed
+    assert list(kit.catalog.partitions()) == before
