@@ -116,10 +116,11 @@ def resources(settings: Settings, *, by_name: bool = False) -> Resources:
     key = KeyResource(f_key=secret("f_key", settings.f_key.get_secret_value() if settings.f_key else None))
     # A URL may hold a password.
     url = secret("SOURCE_URL", settings.source_url) or DEMO_SOURCE
+    query_url = secret("QUERY_URL", settings.query_url) if "@" in settings.query_url else settings.query_url
     return Resources(
         source=SourceResource(url=url, allow_http=settings.source_allow_http, key=key),
         lake=LakeResource(url=settings.lake_url),
         catalog=catalog,
-        query=QueryResource(url=settings.query_url, catalog=catalog),
+        query=QueryResource(url=query_url or settings.query_url, catalog=catalog),
         key=key,
     )

@@ -70,6 +70,7 @@ def athena_server(aws: str, trino_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     """Athena's API in front of that Trino, with a workgroup `logs`."""
     with athena(trino_url) as (server, endpoint):
         monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", endpoint)
+        monkeypatch.setattr("log_assets.query.athena._POLL_SECONDS", 0.05)
         server.workgroups["logs"] = WorkGroup(f"s3://{aws}/athena-results/")
         yield server
 

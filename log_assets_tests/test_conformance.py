@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from log_assets.errors import QueryError
 from log_assets.lake import layout
 from log_assets.query.sql import saved_queries
 from log_assets.records import lines
@@ -274,6 +275,29 @@ def test_a_parameter_is_a_value_and_nothing_else(place: Place) -> None:
         sql, bound = saved_queries()["user_history"].bind({"user_id": text})
         place.agrees(ask(kit, sql, *bound), [], empty=True)
         place.agrees(ask(kit, "SELECT ? AS a", text), [{"a": text}])
+
+
+def test_what_is_no_query_of_ours_is_refused_and_changes_nothing(place: Place) -> None:
+    """A syntax error, an unknown column or table, quotes in a name, other statements, a division that fails."""
+    kit = place.make()
+    kit.land([record(1)])
+    kit.publish(H0)
+    for sql in (
+        "SELECT FROM WHERE",
+        "SELECT nope FROM logs",
+        "SELECT * FROM nowhere",
+        'SELECT * FROM "lo""gs; DROP TABLE compact_logs"',
+        'SELECT * FROM "logs\'; DROP TABLE compact_logs --"',
+        "SELECT CAST('x' AS bigint) AS a",
+        "DROP TABLE compact_logs",
+        "DELETE FROM compact_logs",
+        "SELECT 1 AS a; DROP VIEW logs",
+        "",
+    ):
+        with pytest.raises(QueryError) as caught:
+            kit.engine.run(sql)
+        assert "\n" not in str(caught.value), sql
+    place.agrees(ask(kit, "SELECT count(*) AS n FROM logs"), [{"n": 1}])
 
 
 def test_types_and_nulls_come_back_alike(place: Place) -> None:

@@ -146,8 +146,6 @@ def _configure(folder: Path, home: Path, port: int, aws_endpoint: str) -> None:
     (etc / "config.properties").write_text(
         "coordinator=true\nnode-scheduler.include-coordinator=true\n"
         f"http-server.http.port={port}\ndiscovery.uri=http://127.0.0.1:{port}\n"
-        + os.environ.get("XCFG", "").replace(" ", "\n")
-        + "\n"
         "node.bind-ip=127.0.0.1\nnode.internal-address=127.0.0.1\ncatalog.management=static\n"
     )
     (etc / "catalog" / f"{CATALOG}.properties").write_text(
@@ -155,6 +153,8 @@ def _configure(folder: Path, home: Path, port: int, aws_endpoint: str) -> None:
         f"hive.metastore.glue.region=eu-central-1\nhive.metastore.glue.endpoint-url={aws_endpoint}\n"
         "hive.metastore.glue.aws-access-key=test\nhive.metastore.glue.aws-secret-key=test\n"
         f"fs.native-s3.enabled=true\ns3.endpoint={aws_endpoint}\ns3.region=eu-central-1\n"
+        # moto knows no statistics of columns.
+        "hive.table-statistics-enabled=false\n"
         "s3.path-style-access=true\ns3.aws-access-key=test\ns3.aws-secret-key=test\n"
     )
 
