@@ -7,7 +7,6 @@ DuckDB's cases run everywhere; the others need a real Trino (`make test-trino`, 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -330,7 +329,10 @@ def test_a_generation_is_swapped_under_running_queries(place: Place) -> None:
     kit = place.make()
     kit.land([record(0)])
     kit.publish(H0)
-    published, wrong, asked = [1], [], Counter[int]()
+    published: list[int] = [1]
+    wrong: list[object] = []
+    # Appending is safe from many threads; counting is not.
+    asked: list[int] = []
     stop = threading.Event()
 
     def ask_again() -> None:
@@ -340,11 +342,11 @@ def test_a_generation_is_swapped_under_running_queries(place: Place) -> None:
             # The partition may have moved just before the publication was noted here.
             if not before <= found["n"] <= published[0] + 1 or found["last"] != found["n"] - 1:
                 wrong.append((before, found, published[0]))
-            asked[found["n"]] += 1
+            asked.append(found["n"])
 
     with ThreadPoolExecutor(6) as pool:
         asking = [pool.submit(ask_again) for _ in range(6)]
-        while asked.total() < QUERIES_UNDER_SWAP and not any(one.done() for one in asking):
+        while len(asked) < QUERIES_UNDER_SWAP and not any(one.done() for one in asking):
             kit.land([record(published[0])])
             kit.publish(H0)
             published[0] += 1
@@ -352,7 +354,7 @@ def test_a_generation_is_swapped_under_running_queries(place: Place) -> None:
         for one in asking:
             one.result()
     assert wrong == []
-    assert asked.total() >= QUERIES_UNDER_SWAP
-    assert len(asked) >= 5
+    assert len(asked) >= QUERIES_UNDER_SWAP
+    assert len(set(asked)) >= 5
     # The folders of all generations are still there; only the last is read.
     place.agrees(ask(kit, "SELECT count(*) AS n FROM logs WHERE hour = ?", H0), [{"n": published[0]}])
