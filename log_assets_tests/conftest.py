@@ -99,7 +99,8 @@ class Conformance:
     """Counts the comparisons on each engine; when the tier is asked for whole, every engine must have had them all."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._whole = config.option.markexpr == WHOLE_TIER and not (config.option.keyword or config.option.deselect)
+        narrowed = config.option.keyword or config.option.deselect or config.args_source is config.ArgsSource.ARGS
+        self._whole = config.option.markexpr == WHOLE_TIER and not narrowed
         self.cases: Counter[str] = Counter()
         self.empty: Counter[str] = Counter()
 
