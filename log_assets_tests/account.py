@@ -13,7 +13,7 @@ from log_assets.hour import Hour
 from log_assets.lake.open import open_lake
 from log_assets.steps.compact import read_generation
 from log_assets_tests.aws_proxy import Proxy, Refusal
-from log_assets_tests.kit import body, record
+from log_assets_tests.kit import Kit, body, record
 from log_assets_tests.test_cli import Shell
 
 FIRST = [record(number) for number in range(5)]
@@ -39,6 +39,13 @@ class Account(Shell):
         self.lake = open_lake(f"s3://{self.bucket}/{mark}")
         for file in self.source.iterdir():
             file.unlink()
+
+    def begin(self, records: list[dict[str, Any]]) -> None:
+        """An empty lake again, in which these records are published, and no call noted yet."""
+        self.anew()
+        kit = Kit(self.folder, self.keyring, lake_url=self.lake.url, catalog_url=f"glue://{self.database}")
+        kit.publish(*kit.land(records).hours)
+        self.between.calls.clear()
 
     def show(self, name: str, records: list[dict[str, Any]]) -> None:
         (self.source / f"{name}.json").write_bytes(body(self.keyring, records))

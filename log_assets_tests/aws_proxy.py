@@ -166,8 +166,12 @@ def proxy(upstream: str) -> Iterator[Proxy]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        # More waiting connections than these are refused, which would be a fault that nobody asked for.
+        request_queue_size = 128
+
+    http = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, daemon=True).start()
     found.url = f"http://127.0.0.1:{http.server_address[1]}"
     try:

@@ -145,10 +145,7 @@ def test_a_generation_that_someone_deleted(account: Account) -> None:
 
 def watched(account: Account) -> list[Call]:
     """The calls of a run that makes one hour anew and brings another up to date."""
-    account.anew()
-    account.show("1", FIRST)
-    account.done("poll", "--once")
-    account.between.calls.clear()
+    account.begin(FIRST)
     account.show("2", SECOND)
     account.done("poll", "--once")
     calls = list(account.between.calls)
@@ -166,19 +163,16 @@ def watched(account: Account) -> list[Call]:
 
 def disturbed(account: Account, fault: Fault, number: int, times: int | None) -> Call:
     """The same run, in which the `number`-th call fails so often, or always; gives the call."""
-    account.anew()
-    account.show("1", FIRST)
-    account.done("poll", "--once")
-    account.between.calls.clear()
+    account.begin(FIRST)
     hit: list[Call] = []
 
     def at(call: Call) -> Fault | None:
-        if len(account.between.calls) == number:
+        first = len(account.between.calls) == number
+        again = bool(hit) and call == hit[0] and (times is None or len(hit) < times)
+        if first or again:
             hit.append(call)
-        fails = bool(hit) and call == hit[0] and (times is None or len(hit) <= times)
-        if fails and len(account.between.calls) > number:
-            hit.append(call)
-        return fault if fails else None
+            return fault
+        return None
 
     account.show("2", SECOND)
     account.between.fault = at
@@ -187,7 +181,7 @@ def disturbed(account: Account, fault: Fault, number: int, times: int | None) ->
             patch.setattr("log_assets.aws.READ_SECONDS", HANG_SECONDS - 0.5)
         result = account.run("poll", "--once")
     account.between.fault = lambda call: None
-    assert hit, f"there was no call {number}"
+    assert hit, f"there was no call {number}: {len(account.between.calls)} calls, {result.output}"
     what = f"{fault} at call {number}, {hit[0]}: {result.output}"
     if times:
         assert result.exit_code == 0, what

@@ -135,7 +135,7 @@ class ObjectLake:
                 call()
                 return
             except BaseError as error:
-                said = str(error)
+                said = first_line(error)
                 if attempt + 1 == _TRIES or "HTTP error" not in said or "retries" in said:
                     raise
 
