@@ -7,6 +7,7 @@ The house, from roof to ground; imports point downwards only:
     resources, settings         four URLs and a key → adapters
     steps                       the use cases
     source, lake, catalog, query   the ports, one file an adapter
+    aws                         what every client of AWS shares
     records                     token, payload, row, lines: pure
     hour, errors                the vocabulary
 """

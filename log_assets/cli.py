@@ -29,7 +29,7 @@ from log_assets.records.token import Keyring
 from log_assets.resources import Resources, resources
 from log_assets.settings import Settings
 from log_assets.source import Source
-from log_assets.steps import audit
+from log_assets.steps import audit, due
 from log_assets.steps.capture import Capturer, watch
 from log_assets.steps.fetch import fetch_now, transform_all
 from log_assets.steps.publish import Published, publish
@@ -71,11 +71,15 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="log_assets")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
     # Only this program's own voice: libraries tell every request with its whole URL.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("log_assets").setLevel(logging.INFO)
+    # Whoever ends a command means what Ctrl+C means: a query is cancelled where it runs. Some commands know better.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
 
 
 @main.command()
@@ -135,7 +139,9 @@ def _poll_once(settings: Settings, ports: Resources, source: Source) -> None:
         kept = sum(receipt.kept for receipt in done.receipts)
         rejected = sum(receipt.rejected for receipt in done.receipts)
         click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
-        _publish(settings, ports, done.hours)
+        # Hours of an earlier run that broke off are published with those of this one.
+        stale, _ = due.look(lake, ports.catalog.open(), due.Cursor(), _now())
+        _publish(settings, ports, [one.hour for one in stale])
         problems += done.problems()
     if problems:
         raise click.ClickException("; ".join(problems))

@@ -8,8 +8,10 @@ from datetime import datetime
 
 import orjson
 
-from log_assets.catalog.table import TABLE
-from log_assets.errors import LogAssetsError, SettingError
+from log_assets import account
+from log_assets.errors import CatalogError, LogAssetsError, QueryError, SettingError
+from log_assets.lake import layout
+from log_assets.query.sql import VIEW
 from log_assets.records.reject import Reject
 from log_assets.resources import Resources, resources
 from log_assets.settings import Settings
@@ -37,6 +39,7 @@ def examine(now: Callable[[], datetime]) -> Iterator[Finding]:
     looks: dict[str, Callable[[], str]] = {
         "f_key": lambda: _key(settings),
         "source": lambda: _source(ports, settings),
+        **account.looks(settings.lake_url, settings.catalog_url, settings.query_url),
         "lake": lambda: _lake(ports, now),
         "catalog": lambda: _catalog(ports),
         "query engine": lambda: _query(ports),
@@ -87,13 +90,27 @@ def _lake(ports: Resources, now: Callable[[], datetime]) -> str:
 
 
 def _catalog(ports: Resources) -> str:
-    catalog = ports.catalog.open()
-    return f"{catalog.url} holds {sum(1 for _ in catalog.partitions())} hours"
+    catalog, lake = ports.catalog.open(), ports.lake.open()
+    hours = list(catalog.partitions())
+    there = {entry.key for entry in lake.entries(layout.COMPACT)}
+    # An engine that finds no object may take the hour for an empty one.
+    if gone := [p.hour for p in hours if layout.generation_key(p.hour, p.digest) not in there]:
+        raise CatalogError(
+            f"{catalog.url} holds {len(hours)} hours, and the objects of {len(gone)} of them are gone from {lake.url}, "
+            f"the first {gone[0]}: log-assets backfill --from {gone[0]} --to {gone[-1]} makes them again from their "
+            "rows, while these are there; or restore them from a copy"
+        )
+    return f"{catalog.url} holds {len(hours)} hours, and the object of each is there"
 
 
 def _query(ports: Resources) -> str:
     engine = ports.query.open()
-    engine.run(f"SELECT count(*) AS n FROM {TABLE} WHERE hour = ''")  # noqa: S608
+    try:
+        engine.run(f"SELECT count(*) AS n FROM {VIEW} WHERE hour = ''")  # noqa: S608
+    except QueryError as error:
+        if "NOT_FOUND" in str(error) and VIEW in str(error):
+            raise QueryError(f"{error}: run log-assets init, which makes the view {VIEW}") from None
+        raise
     return f"{engine.url} answers"
 
 

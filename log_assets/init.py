@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 from dotenv import dotenv_values, set_key
 
 from log_assets.errors import SettingError
+from log_assets.query.sql import VIEW
 from log_assets.records.token import Keyring
 from log_assets.resources import resources
 from log_assets.settings import DOTENV, Settings
@@ -43,11 +46,13 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
     ports.source.open().close()
     ports.lake.open()
     yield f"lake: {settings.lake_url}"
-    ports.catalog.open(mend=True)
-    yield f"catalog: {settings.catalog_url}"
-    ports.query.open().ensure()
-    yield f"query engine: {settings.query_url}"
-    yield _dagster_home(settings.dagster_home)
+    yield f"catalog: {settings.catalog_url}: {ports.catalog.mend()}"
+    engine = ports.query.open()
+    engine.ensure()
+    yield f"query engine: {engine.url}" + ("" if engine.url.startswith("duckdb:") else f": the view {VIEW} is made")
+    if settings.lake_url.startswith("s3:"):
+        yield "bucket, workgroup and roles are not made here: deploy/ makes them; log-assets doctor looks at each"
+    yield _dagster_home(settings.dagster_home, settings.lake_url)
     if not settings.has_key:
         raise SettingError(
             f"f_key is not set, and only the owner of this source knows it: "
@@ -76,11 +81,29 @@ def make_dagster_storage(home: Path) -> None:
         pass
 
 
-def _dagster_home(home: Path) -> str:
+# Added to dagster.yaml when the lake is in S3.
+_COMPUTE_LOGS = """
+# What runs print, beside the lake: the UI shows it whichever machine they ran on.
+compute_logs:
+  module: dagster_aws.s3.compute_log_manager
+  class: S3ComputeLogManager
+  config:
+    bucket: {bucket}
+    prefix: {prefix}
+    skip_empty_files: true
+"""
+
+
+def _dagster_home(home: Path, lake_url: str) -> str:
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
     kept = target.exists()
     if not kept:
-        target.write_text((files("log_assets") / "dagster.yaml").read_text())
+        lake = urlsplit(lake_url)
+        text = (files("log_assets") / "dagster.yaml").read_text()
+        if lake.scheme == "s3":
+            prefix = f"{lake.path.strip('/')}/compute-logs".lstrip("/")
+            text += _COMPUTE_LOGS.format(bucket=json.dumps(lake.netloc), prefix=json.dumps(prefix))
+        target.write_text(text)
     make_dagster_storage(home)
     return f"Dagster: {home}" + (" (its dagster.yaml is left as it is)" if kept else "")

@@ -47,14 +47,15 @@ class CatalogResource(dg.ConfigurableResource[None]):
     url: str
     lake_url: str
 
-    def open(self, *, mend: bool = False) -> Catalog:
-        """The catalog, made when it is new; with `mend`, made what it should be when someone changed it."""
+    def open(self) -> Catalog:
+        """The catalog, made when it is new."""
         catalog = open_catalog(self.url, self.lake_url)
-        if mend:
-            catalog.mend()
-        else:
-            catalog.ensure()
+        catalog.ensure()
         return catalog
+
+    def mend(self) -> str:
+        """Make the catalog what it should be when someone changed it; says what was done."""
+        return open_catalog(self.url, self.lake_url).mend()
 
 
 class QueryResource(dg.ConfigurableResource[None]):
@@ -126,11 +127,12 @@ def resources(settings: Settings, *, by_name: bool = False) -> Resources:
     key = KeyResource(f_key=secret("f_key", settings.f_key.get_secret_value() if settings.f_key else None))
     # A URL may hold a password.
     url = secret("SOURCE_URL", settings.source_url) or DEMO_SOURCE
+    query_url = secret("QUERY_URL", settings.query_url) if "@" in settings.query_url else settings.query_url
     return Resources(
         source=SourceResource(url=url, allow_http=settings.source_allow_http, key=key),
         lake=LakeResource(url=settings.lake_url),
         catalog=catalog,
-        query=QueryResource(url=settings.query_url, catalog=catalog),
+        query=QueryResource(url=query_url or settings.query_url, catalog=catalog),
         key=key,
         workers=WorkersResource(processes=settings.workers),
     )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import trino
+from botocore.exceptions import ClientError
 
 from log_assets_tests.trino_server import CATALOG
 
@@ -29,6 +30,7 @@ class WorkGroup:
 
     output: str | None
     limit: int | None = None
+    state: str = "ENABLED"
 
     def shown(self, name: str) -> dict[str, Any]:
         configuration: dict[str, Any] = {
@@ -39,7 +41,7 @@ class WorkGroup:
             configuration["ResultConfiguration"] = {"OutputLocation": self.output}
         if self.limit:
             configuration["BytesScannedCutoffPerQuery"] = self.limit
-        return {"WorkGroup": {"Name": name, "State": "ENABLED", "Configuration": configuration}}
+        return {"WorkGroup": {"Name": name, "State": self.state, "Configuration": configuration}}
 
 
 @dataclass
@@ -76,6 +78,7 @@ class AthenaServer:
         self._trino = {"host": parts.hostname, "port": parts.port, "user": "athena"}
         self.workgroups: dict[str, WorkGroup] = {}
         self.queries: dict[str, Query] = {}
+        self.tokens: dict[str, str] = {}
         self.calls: list[str] = []
         self.fault: Callable[[str], Refused | None] = lambda operation: None
 
@@ -97,7 +100,15 @@ class AthenaServer:
                 "No output location provided. An output location is required either through the Workgroup result "
                 "configuration setting or as an API input."
             )
-        key = str(uuid.uuid4())
+        bucket = urlsplit(workgroup.output).netloc
+        try:
+            boto3.client("s3").head_bucket(Bucket=bucket)
+        except ClientError:
+            raise Refused(f"Unable to verify/create output bucket {bucket}") from None
+        # The same token means the same execution, however often it is asked for.
+        key = self.tokens.setdefault(body.get("ClientRequestToken", ""), str(uuid.uuid4()))
+        if key in self.queries:
+            return {"QueryExecutionId": key}
         query = Query(
             sql=body["QueryString"],
             parameters=body.get("ExecutionParameters", []),
@@ -224,6 +235,8 @@ def athena(trino_url: str, port: int = 0) -> Iterator[tuple[AthenaServer, str]]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # An answer is one segment: else the client's kernel waits 40 ms for the rest before it acknowledges.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")

@@ -13,12 +13,19 @@ import dagster as dg
 import pytest
 
 from log_assets.records.token import Keyring
+from log_assets_tests.account import Account
 from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
 from log_assets_tests.aws_local import CREDENTIALS, moto
+from log_assets_tests.aws_proxy import proxy
 from log_assets_tests.kit import CONFORMANCE, Kit
 from log_assets_tests.maven import NoJava
 from log_assets_tests.trino_server import trino
 from log_assets_tests.world import World
+
+# As `make test-trino` asks for it.
+WHOLE_TIER = "trino or conformance"
+ENGINES = ("duckdb", "trino", "athena")
+LEAST_CASES = 100
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +71,7 @@ def athena_server(aws: str, trino_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     """Athena's API in front of that Trino, with a workgroup `logs`."""
     with athena(trino_url) as (server, endpoint):
         monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", endpoint)
+        monkeypatch.setattr("log_assets.query.athena._POLL_SECONDS", 0.05)
         server.workgroups["logs"] = WorkGroup(f"s3://{aws}/athena-results/")
         yield server
 
@@ -79,20 +87,55 @@ def cloud(aws: str, tmp_path: Path) -> Kit:
     return Kit.in_cloud(tmp_path, aws)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How many conformance cases each engine passed, and how many of them expect no row."""
-    cases: Counter[str] = Counter()
-    empty: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in report.user_properties:
-            if name == CONFORMANCE:
-                engine, _, rows = value.partition(" ")
-                cases[engine] += 1
-                empty[engine] += rows == "0"
-    for engine in sorted(cases):
-        terminalreporter.write_line(
-            f"conformance: {cases[engine]} cases on {engine}, {empty[engine]} of them say that they expect no row"
-        )
+@pytest.fixture
+def account(aws: str, aws_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with proxy(aws_endpoint) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.setenv("AWS_RETRY_MODE", "standard")
+        yield Account(tmp_path, monkeypatch, aws, between)
+
+
+class Conformance:
+    """Counts the comparisons on each engine; when the tier is asked for whole, every engine must have had them all."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        narrowed = config.option.keyword or config.option.deselect or config.args_source is config.ArgsSource.ARGS
+        self._whole = config.option.markexpr == WHOLE_TIER and not narrowed
+        self.cases: Counter[str] = Counter()
+        self.empty: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            for name, value in report.user_properties:
+                if name == CONFORMANCE:
+                    engine, _, rows = str(value).partition(" ")
+                    self.cases[engine] += 1
+                    self.empty[engine] += rows == "0"
+
+    @property
+    def _missing(self) -> list[str]:
+        most = max([*self.cases.values(), LEAST_CASES])
+        return [engine for engine in ENGINES if self.cases[engine] < most]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._whole and self._missing and not session.config.option.collectonly:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for engine in sorted(self.cases):
+            terminalreporter.write_line(
+                f"conformance: {self.cases[engine]} cases on {engine}, {self.empty[engine]} of them say that they "
+                "expect no row"
+            )
+        if self._whole and self._missing:
+            terminalreporter.write_line(
+                f"conformance: too few cases ran on {', '.join(self._missing)}: this tier must not be skipped", red=True
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Conformance(config))
 
 
 @pytest.fixture(autouse=True)

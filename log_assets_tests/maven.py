@@ -22,7 +22,7 @@ def fetched(repository: Path, artefact: str, ending: str = "jar") -> Path:
     """
     maven = shutil.which("mvn")
     if maven is None:
-        raise NoJava(f"{artefact} comes from Maven Central: install Maven (mvn)")
+        raise NoJava(f"{artefact} comes from Maven Central: install Maven (apt-get install maven)")
     command = [
         maven,
         "-q",

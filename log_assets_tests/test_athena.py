@@ -14,10 +14,15 @@ import boto3
 import pytest
 import trino
 
-from log_assets.errors import QueryError, SettingError
+from log_assets.checks import SOUND, Result, evaluate
+from log_assets.errors import NotFound, QueryError, SettingError
 from log_assets.query import QueryEngine
 from log_assets.query.open import open_engine
+from log_assets.resources import CatalogResource, QueryResource
+from log_assets.steps import audit
+from log_assets.steps.restore import restore
 from log_assets_tests.athena_server import AthenaServer, Refused, WorkGroup
+from log_assets_tests.aws_proxy import Call, Fault, Refusal, proxy
 from log_assets_tests.kit import H0, Kit, record
 
 SLOW = (
@@ -58,11 +63,15 @@ def test_a_query_that_fails_says_why_in_one_line(engine: QueryEngine) -> None:
     assert engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
 
 
-def test_a_generation_that_someone_deleted_is_an_error_and_not_fewer_rows(kit: Kit) -> None:
-    for key in kit.keys(f"compact/{H0}"):
-        kit.lake.delete([key])
-    with pytest.raises(QueryError, match=r"the query failed on athena://logs"):
-        kit.engine.run("SELECT count(*) AS n, max(activity) AS a FROM logs")
+def test_a_generation_that_someone_deleted_is_found_and_made_again(kit: Kit) -> None:
+    """Athena itself reads a partition without objects as one without rows: the pipeline says what is missing."""
+    kit.lake.delete(kit.keys(f"compact/{H0}"))
+    assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 0}]
+    assert f"compact/{H0}/{kit.partition().digest}" in audit.soundness(kit.lake, kit.partition()).problems[0]
+    with pytest.raises(NotFound, match=rf"compact/{H0}/{kit.partition().digest}/logs\.json\.gz is not there"):
+        restore(kit.lake, kit.catalog, H0)
+    kit.publish(H0)
+    assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
 
 
 def test_a_query_over_the_scan_limit_says_what_to_do(kit: Kit, athena_server: AthenaServer) -> None:
@@ -82,16 +91,30 @@ def test_a_workgroup_that_is_not_there_is_named(kit: Kit) -> None:
         open_engine("athena://nope", kit.catalog).run("SELECT 1 AS a")
 
 
-def test_a_result_that_cannot_be_read_is_named(kit: Kit, athena_server: AthenaServer) -> None:
+def test_an_output_location_that_is_not_there_is_named(kit: Kit, athena_server: AthenaServer) -> None:
     athena_server.workgroups["gone"] = WorkGroup("s3://no-such-bucket-anywhere/x/")
-    with pytest.raises(QueryError, match="no-such-bucket-anywhere"):
+    with pytest.raises(QueryError, match=r"output bucket no-such-bucket-anywhere: .*output location"):
         open_engine("athena://gone", kit.catalog).run("SELECT 1 AS a")
+
+
+def test_a_result_that_cannot_be_read_is_named(
+    kit: Kit, aws: str, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(aws_endpoint) as between:
+        between.fault = lambda call: Refusal(403, "AccessDenied") if call.operation == "GetObject" else None
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", between.url)
+        with pytest.raises(QueryError, match=rf"its result could not be read: s3://{aws}/athena-results/.*may not"):
+            kit.engine.run("SELECT 1 AS a")
 
 
 @pytest.mark.parametrize(
     ("kind", "message", "said"),
     [
-        ("AccessDeniedException", "You are not authorized to perform: athena:StartQueryExecution", "deploy/ has what"),
+        (
+            "AccessDeniedException",
+            "You are not authorized to perform: athena:StartQueryExecution",
+            "deploy/ has the",
+        ),
         ("ExpiredTokenException", "The security token included in the request is expired", "sign in again"),
         ("UnrecognizedClientException", "The security token included in the request is invalid", "check the AWS cred"),
     ],
@@ -113,7 +136,7 @@ def test_throttling_is_tried_again(kit: Kit, athena_server: AthenaServer) -> Non
         return Refused("Rate exceeded", "ThrottlingException") if calls % 3 == 0 else None
 
     athena_server.fault = every_third
-    for _ in range(4):
+    for _ in range(2):
         assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
 
 
@@ -133,7 +156,7 @@ def running(trino_url: str, text: str) -> list[str]:
 def test_a_query_is_cancelled_when_it_is_broken_off(
     kit: Kit, trino_url: str, tmp_path: Path, url: str, number: signal.Signals
 ) -> None:
-    mark = f"{time.time_ns()} = {time.time_ns()}"
+    mark = f"{time.time_ns()} IS NOT NULL"
     environment = os.environ | {
         "LAKE_URL": kit.lake.url,
         "CATALOG_URL": kit.catalog.url,
@@ -141,7 +164,7 @@ def test_a_query_is_cancelled_when_it_is_broken_off(
     }
     command = [sys.executable, "-m", "log_assets", "query", f"{SLOW} AND {mark}"]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wanted = mark.split(" = ", maxsplit=1)[0]
+    wanted = mark.split(maxsplit=1)[0]
     _until(lambda: bool(running(trino_url, wanted)))
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
@@ -161,7 +184,7 @@ def test_an_engine_that_is_not_there_is_one_clear_error(kit: Kit, monkeypatch: p
     with pytest.raises(QueryError, match=r"trino://127.0.0.1:1/lake could not be asked .*check QUERY_URL"):
         open_engine("trino://user@127.0.0.1:1/lake", kit.catalog).run("SELECT 1 AS a")
     monkeypatch.setenv("AWS_ENDPOINT_URL_ATHENA", "http://127.0.0.1:1")
-    monkeypatch.setattr("log_assets.query.athena._CONFIG", None)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(QueryError, match="athena://logs"):
         open_engine("athena://logs", kit.catalog).run("SELECT 1 AS a")
 
@@ -191,3 +214,46 @@ def test_a_catalog_that_is_not_in_glue_is_refused(tmp_path: Path) -> None:
     local = Kit(tmp_path)
     with pytest.raises(SettingError, match=r"set CATALOG_URL=glue://database"):
         open_engine("athena://logs", local.catalog)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_call_of_athena_fails_and_the_next_check_passes(
+    kit: Kit, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """Each call that an hour's check makes fails, and fails again: the check says so, nothing else changes, and the
+    next one passes; a call that fails once is not noticed."""
+    before = list(kit.catalog.partitions())
+    resource = QueryResource(url="athena://logs", catalog=CatalogResource(url=kit.catalog.url, lake_url=kit.lake.url))
+
+    def check() -> Result:
+        (result,) = evaluate([SOUND], kit.lake, kit.catalog, resource, [H0])
+        return result
+
+    with (
+        proxy(os.environ["AWS_ENDPOINT_URL_ATHENA"]) as athena_calls,
+        proxy(aws_endpoint) as results,
+        monkeypatch.context() as patch,
+    ):
+        athena_calls.hang_seconds = results.hang_seconds = 1.5
+        patch.setenv("AWS_ENDPOINT_URL_ATHENA", athena_calls.url)
+        patch.setenv("AWS_ENDPOINT_URL_S3", results.url)
+        patch.setenv("AWS_RETRY_MODE", "standard")
+        assert check().passed
+        operations = {call.operation for call in athena_calls.calls} | {"GetObject"}
+        assert operations == {"StartQueryExecution", "GetQueryExecution", "GetQueryResults", "GetObject"}
+        for operation in operations:
+            for attempts, times in (("1", 99), ("3", 1)):
+                patch.setenv("AWS_MAX_ATTEMPTS", attempts)
+                patch.setattr("log_assets.aws.READ_SECONDS", 1.0 if fault is Fault.TIMEOUT else 30)
+                left = [fault] * times
+
+                def fail(call: Call, operation: str = operation, left: list[Fault] = left) -> Fault | None:
+                    return left.pop() if call.operation == operation and left else None
+
+                athena_calls.fault = results.fault = fail
+                result = check()
+                assert result.passed is (times == 1), f"{operation} {times}: {result.description}"
+                assert times == 1 or "athena://logs" in result.description
+                athena_calls.fault = results.fault = lambda call: None
+        assert check().passed
+    assert list(kit.catalog.partitions()) == before

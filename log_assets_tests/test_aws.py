@@ -157,7 +157,10 @@ def test_an_update_that_another_one_follows_at_once_is_a_conflict(cloud: Kit) ->
     assert cloud.catalog.get([H0])[H0].digest == "c"
 
 
-def test_a_partition_that_fails_leaves_the_others_done_and_a_rerun_repairs_it(cloud: Kit) -> None:
+def test_a_partition_that_fails_leaves_the_others_done_and_a_rerun_repairs_it(
+    cloud: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("log_assets.catalog.glue.time.sleep", lambda _: None)
     client, _ = glue(cloud)
     cloud.land([record(1), record(3601)])
 

@@ -1,11 +1,14 @@
 """The lake's contract, over every adapter."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 
-from log_assets.errors import LakeError, NotFound, SettingError
+from log_assets.catalog.open import open_catalog
+from log_assets.errors import CatalogError, LakeError, NotFound, SettingError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
 from log_assets.lake.format import check_format
@@ -61,6 +64,49 @@ def test_half_written_files_of_a_killed_put_are_swept(tmp_path: Path) -> None:
     assert lake.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert lake.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert [path.name for path in (tmp_path / "raw/x").iterdir()] == ["a.json.gz"]
+
+
+def test_of_many_puts_of_one_key_at_once_one_creates(lake: Lake) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda number: lake.put("raw/x/a.json.gz", b"%d" % number), range(8)))
+    assert created.count(True) == 1
+    assert lake.get("raw/x/a.json.gz") == b"%d" % created.index(True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff" * 500_000])
+def test_content_comes_back_to_the_byte(lake: Lake, content: bytes) -> None:
+    lake.put("raw/x/a.json.gz", content)
+    assert lake.get("raw/x/a.json.gz") == content
+    assert [entry.size for entry in lake.entries("raw")] == [len(content)]
+
+
+def test_what_is_put_is_encrypted_with_the_key_that_the_url_names(aws: str) -> None:
+    arn = boto3.client("kms").create_key()["KeyMetadata"]["Arn"]
+    lake = open_lake(f"s3://{aws}/x?kms_key={arn}")
+    lake.put("raw/a", b"one")
+    lake.replace("capture/b", b"two")
+    assert lake.get("raw/a") == b"one"
+    assert lake.url == f"s3://{aws}/x"
+    for key in ("x/raw/a", "x/capture/b"):
+        head = boto3.client("s3").head_object(Bucket=aws, Key=key)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", arn)
+
+
+def test_the_endpoint_of_a_service_wins_over_that_of_all(
+    aws: str, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(LakeError):
+        open_lake(f"s3://{aws}/x").put("raw/a", b"one")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws_endpoint)
+    assert open_lake(f"s3://{aws}/x").put("raw/a", b"one")
+    catalog = open_catalog("glue://elsewhere", f"s3://{aws}/x")
+    with pytest.raises(CatalogError):
+        catalog.ensure()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", aws_endpoint)
+    open_catalog("glue://elsewhere", f"s3://{aws}/x?kms_key=k").ensure()
+    open_catalog("glue://elsewhere", f"s3://{aws}/x").ensure()
 
 
 def test_many_keys_are_listed_and_deleted(lake: Lake) -> None:

@@ -51,8 +51,8 @@ class Catalog(Protocol):
         """Make the table when it is missing; safe to call again."""
         ...
 
-    def mend(self) -> None:
-        """Make the table what it should be, when someone changed it; its partitions stay."""
+    def mend(self) -> str:
+        """Make the table what it should be, when it is missing or changed; its partitions stay. Says what was done."""
         ...
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:

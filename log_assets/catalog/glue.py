@@ -7,17 +7,17 @@ other's readings both see the later one's value: the earlier one takes that for 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from log_assets import aws
 from log_assets.catalog import Move, Moved, Partition
 from log_assets.catalog.table import PARTITION_KEY, TABLE, columns, partition_column, table_comment
 from log_assets.errors import CatalogError, SettingError
@@ -33,8 +33,18 @@ _WRITE_AT_ONCE = 100
 _READ_AT_ONCE = 1000
 # A parameter's value is bounded; a manifest has the ranges beyond.
 _RANGES_KEPT = 1000
-# Throttled calls are tried again, slower each time.
-_CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
+# Partitions that Glue refused for the moment are asked for again, after a second, two, four.
+_ROUNDS = 4
+_PASSING = frozenset(
+    {
+        "InternalServiceException",
+        "InternalFailure",
+        "OperationTimeoutException",
+        "ConcurrentModificationException",
+        "ThrottlingException",
+        "ResourceNotReadyException",
+    }
+)
 _MISSING = "EntityNotFoundException"
 _TAKEN = "AlreadyExistsException"
 
@@ -50,12 +60,12 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
     if not database:
         raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
     try:
-        client = boto3.Session().client("glue", config=_CONFIG)
+        session = aws.session()
+        client = session.client("glue", config=aws.config(session))
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
-    # Without what else may stand in LAKE_URL (`?kms_key=…`).
-    location = urlsplit(lake_url)._replace(query="", fragment="").geturl()
-    return GlueCatalog(client, database, f"{location.rstrip('/')}/compact/")
+    # LAKE_URL may go on with ?kms_key=…
+    return GlueCatalog(client, database, f"{lake_url.partition('?')[0].rstrip('/')}/compact/")
 
 
 class GlueCatalog:
@@ -74,31 +84,62 @@ class GlueCatalog:
                     raise
                 self._make()
                 return
-        present = [(c["Name"], c.get("Type", "")) for c in found["StorageDescriptor"]["Columns"]]
-        wanted = [(column.name, column.hive_type) for column in columns()]
-        if present != wanted:
-            different = next(pair for pair in [*present, *wanted] if pair not in wanted or pair not in present)
+        location = found["StorageDescriptor"].get("Location", "")
+        if location.rstrip("/") != self._location.rstrip("/"):
             raise CatalogError(
-                f"the table {self._database}.{TABLE} was changed by hand: its column {different[0]} {different[1]} "
-                "is not as athena_sql/tables says; run log-assets init, which mends it"
+                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
+                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
+                "moved with all its objects, remove the table and publish its hours again"
+            )
+        if different := self._difference(found):
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} was changed by hand: its {different} is not as "
+                "athena_sql/tables says; run log-assets init, which mends it"
             )
 
-    def mend(self) -> None:
-        """Make the table what its DDL says; its partitions stay."""
+    def mend(self) -> str:
         with self._errors("table"):
             try:
-                self._client.update_table(DatabaseName=self._database, TableInput=table_input(self._location))
+                found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
             except ClientError as error:
                 if _code(error) != _MISSING:
                     raise
-                self._make()
+                made = self._make()
+                return f"made {' and '.join(made)}" if made else "as it should be"
+            different = self._difference(found)
+            if different:
+                self._client.update_table(DatabaseName=self._database, TableInput=table_input(self._location))
+        self.ensure()
+        return f"mended the table {TABLE}: its {different} was changed by hand" if different else "as it should be"
+
+    def _difference(self, found: Any) -> str | None:
+        """What of a table is not as its DDL says, in a few words."""
+        wanted = table_input(self._location)
+        present, storage = found["StorageDescriptor"], wanted["StorageDescriptor"]
+        columns_now = [(c["Name"], c.get("Type", "")) for c in present["Columns"]]
+        columns_then = [(c["Name"], c.get("Type", "")) for c in storage["Columns"]]
+        for pair in [*columns_now, *columns_then]:
+            if pair not in columns_then or pair not in columns_now:
+                return f"column {pair[0]} {pair[1]}"
+        if columns_now != columns_then:
+            return "order of columns"
+        keys = [(key["Name"], key.get("Type", "")) for key in found.get("PartitionKeys", [])]
+        if keys != [(PARTITION_KEY, "string")]:
+            return "partition key"
+        if present.get("SerdeInfo", {}).get("SerializationLibrary") != storage["SerdeInfo"]["SerializationLibrary"]:
+            return "SerDe"
+        if present.get("InputFormat") != storage["InputFormat"]:
+            return "input format"
+        projected = found.get("Parameters", {}).get("projection.enabled", "false")
+        return "partition projection" if projected.lower() == "true" else None
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}
         rest = iter(hours)
         while some := list(islice(rest, _READ_AT_ONCE)):
             with self._errors("partitions"):
-                while some:
+                for number in range(_ROUNDS):
+                    _wait(number)
                     answer = self._client.batch_get_partition(
                         DatabaseName=self._database,
                         TableName=TABLE,
@@ -108,6 +149,10 @@ class GlueCatalog:
                         partition = self._partition(data)
                         found[partition.hour] = partition
                     some = [Hour(key["Values"][0]) for key in answer.get("UnprocessedKeys", [])]
+                    if not some:
+                        break
+                else:
+                    raise CatalogError(f"{self.url}: {len(some)} partitions were not given: try again later")
         return found
 
     def partitions(self, first: Hour | None = None, last: Hour | None = None) -> Iterator[Partition]:
@@ -124,8 +169,7 @@ class GlueCatalog:
     def move(self, moves: Sequence[Move]) -> dict[Hour, Moved | CatalogError]:
         outcome: dict[Hour, Moved | CatalogError] = {}
         created = [move.new for move in moves if move.expected is None]
-        for some in _batches(created):
-            outcome |= self._create(some)
+        outcome |= self._write(created, self._create)
         expected = {move.new.hour: move for move in moves if move.expected is not None}
         present = self.get(expected) if expected else {}
         todo = []
@@ -134,14 +178,30 @@ class GlueCatalog:
                 todo.append(move.new)
             else:
                 outcome[hour] = Moved.CONFLICT
-        for some in _batches(todo):
-            outcome |= self._update(some)
+        outcome |= self._write(todo, self._update)
         # Another may have written between the reading and the update: what stands there now decides.
         updated = [partition for partition in todo if outcome[partition.hour] is Moved.DONE]
         after = self.get(partition.hour for partition in updated) if updated else {}
         for partition in updated:
             if partition.hour not in after or after[partition.hour].digest != partition.digest:
                 outcome[partition.hour] = Moved.CONFLICT
+        return outcome
+
+    def _write(
+        self,
+        partitions: Sequence[Partition],
+        write: Callable[[Sequence[Partition]], dict[Hour, Moved | CatalogError]],
+    ) -> dict[Hour, Moved | CatalogError]:
+        """Write partitions a batch a call; those that Glue refuses for the moment are tried again."""
+        outcome: dict[Hour, Moved | CatalogError] = {}
+        left = list(partitions)
+        for number in range(_ROUNDS):
+            _wait(number)
+            for some in _batches(left):
+                outcome |= write(some)
+            left = [partition for partition in left if isinstance(outcome[partition.hour], _Passing)]
+            if not left:
+                break
         return outcome
 
     def _create(self, some: Sequence[Partition]) -> dict[Hour, Moved | CatalogError]:
@@ -172,26 +232,33 @@ class GlueCatalog:
         outcome: dict[Hour, Moved | CatalogError] = {partition.hour: Moved.DONE for partition in some}
         for values, detail in errors:
             code = detail.get("ErrorCode", "")
+            kind = _Passing if code in _PASSING else CatalogError
             outcome[Hour(values[0])] = (
                 Moved.CONFLICT
                 if code in (_TAKEN, _MISSING)
-                else CatalogError(
-                    f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')})"
+                else kind(
+                    f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')}): "
+                    + (aws.mend(code) or "publish the hour again")
                 )
             )
         return outcome
 
-    def _make(self) -> None:
+    def _make(self) -> list[str]:
+        """Make what is missing; says what was."""
+        made = []
         try:
             self._client.create_database(DatabaseInput={"Name": self._database})
+            made.append(f"the database {self._database}")
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
         try:
             self._client.create_table(DatabaseName=self._database, TableInput=table_input(self._location))
+            made.append(f"the table {TABLE}")
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
+        return made
 
     def _input(self, partition: Partition) -> PartitionInputTypeDef:
         summary = partition.summary
@@ -218,32 +285,42 @@ class GlueCatalog:
             )
         except (ValueError, KeyError, TypeError):
             raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): remove "
-                "it and publish the hour again"
+                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): "
+                f"{self._remove(name)}"
             ) from None
         if not location.rstrip("/").endswith(f"/{name}/{partition.digest}"):
             raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: remove it "
-                "and publish the hour again"
+                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: {self._remove(name)}"
             )
         return partition
+
+    def _remove(self, name: str) -> str:
+        return (
+            f"remove it (aws glue delete-partition --database-name {self._database} --table-name {TABLE} "
+            f"--partition-values {name}) and publish the hour again (log-assets backfill)"
+        )
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:
-            code = _code(error)
-            hint = {
-                _MISSING: "run log-assets init",
-                "AccessDeniedException": "the role may not; see deploy/ for what it needs",
-                "ExpiredTokenException": "sign in again",
-                "UnrecognizedClientException": "check the AWS credentials",
-            }.get(code, "try again later")
-            message = error.response.get("Error", {}).get("Message", "")
-            raise CatalogError(f"{self.url}: its {what} could not be used ({code}: {message}): {hint}") from None
+            said = f"{_code(error)}: {error.response.get('Error', {}).get('Message', '')}"
+            hint = aws.mend(said, {_MISSING: "run log-assets init"}) or "try again later"
+            raise CatalogError(f"{self.url}: its {what} could not be used ({said}): {hint}") from None
         except BotoCoreError as error:
-            raise CatalogError(f"{self.url} could not be reached ({error}): check region and endpoint") from None
+            hint = aws.mend(str(error)) or "check region and endpoint"
+            raise CatalogError(f"{self.url} could not be reached ({error}): {hint}") from None
+
+
+class _Passing(CatalogError):
+    """A refusal that may be over at the next try."""
+
+
+def _wait(number: int) -> None:
+    """Before the tries after the first."""
+    if number:
+        time.sleep(2 ** (number - 1))
 
 
 def table_input(location: str) -> TableInputTypeDef:

@@ -58,8 +58,10 @@ class SQLiteCatalog:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_TABLE)
 
-    def mend(self) -> None:
+    def mend(self) -> str:
+        made = not self._file.exists()
         self.ensure()
+        return "made" if made else "as it should be"
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}

@@ -11,21 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from log_assets import aws
 from log_assets.errors import LakeError, SettingError
 from log_assets.lake.store import FAILURES, ObjectLake, first_line
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-_TIMEOUT = timedelta(seconds=30)
-_CONNECT_TIMEOUT = timedelta(seconds=5)
 _RETRY_TIMEOUT = timedelta(seconds=60)
-_RETRIES = 5
 
 
 def open_s3(url: str) -> ObjectLake:
@@ -38,7 +35,7 @@ def open_s3(url: str) -> ObjectLake:
     parts = urlsplit(url)
     if not parts.netloc:
         raise SettingError(f"LAKE_URL={url!r} names no bucket: write s3://bucket/prefix")
-    session = boto3.Session()
+    session = aws.session()
     try:
         client = session.client("s3")
         credentials = Boto3CredentialProvider(session)
@@ -59,11 +56,11 @@ def open_s3(url: str) -> ObjectLake:
             prefix=prefix or None,
             config=config,
             client_options={
-                "timeout": _TIMEOUT,
-                "connect_timeout": _CONNECT_TIMEOUT,
+                "timeout": timedelta(seconds=aws.READ_SECONDS),
+                "connect_timeout": timedelta(seconds=aws.CONNECT_SECONDS),
                 "allow_http": endpoint.startswith("http://"),
             },
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT},
+            retry_config={"max_retries": aws.attempts(session) - 1, "retry_timeout": _RETRY_TIMEOUT},
             credential_provider=credentials,
         )
     except FAILURES as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
+from log_assets import aws
 from log_assets.errors import LakeError, NotFound
 from log_assets.lake import Entry
 from log_assets.lake.layout import PROBE
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 _DELETE_AT_ONCE = 1000
 _PIECE = 1 << 20
 _LISTED_AT_ONCE = 1000
+
+_TRIES = 3
+_ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>")
 
 # obstore's own errors share no base with the built-in ones that it raises as well.
 FAILURES = (BaseError, OSError, ValueError)
@@ -51,7 +57,7 @@ class ObjectLake:
 
     def put(self, key: str, content: bytes) -> bool:
         try:
-            obstore.put(self._store, key, content, mode="create", use_multipart=False)
+            self._insist(partial(obstore.put, self._store, key, content, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         except FAILURES as error:
@@ -123,7 +129,7 @@ class ObjectLake:
         # A local folder takes a missing key for an error, and with it the rest of the call.
         while some := list(islice(rest, 1 if self._folder else _DELETE_AT_ONCE)):
             try:
-                obstore.delete(self._store, some)
+                self._insist(partial(obstore.delete, self._store, some))
             except FileNotFoundError:
                 continue
             except FAILURES as error:
@@ -157,12 +163,28 @@ class ObjectLake:
     def location(self, prefix: str) -> str:
         return f"{self.url}/{prefix}/"
 
+    def _insist(self, call: Callable[[], object]) -> None:
+        """Make a call again that broke off on its way, which obstore does not where twice might not be once: a put
+        that creates, a deletion. Here it is: a key always holds the same content."""
+        for attempt in range(_TRIES):
+            try:
+                call()
+                return
+            except BaseError as error:
+                said = first_line(error)
+                if attempt + 1 == _TRIES or "HTTP error" not in said or "retries" in said:
+                    raise
+
     def _failed(self, done: str, key: str, error: Exception) -> LakeError:
-        return LakeError(
-            f"{self.url}/{key} could not be {done} ({first_line(error)}): check LAKE_URL, its rights and its space"
-        )
+        said = first_line(error)
+        mend = aws.mend(said) if self._folder is None else None
+        hint = f"{mend}; check LAKE_URL" if mend else "check LAKE_URL, its rights and its space"
+        return LakeError(f"{self.url}/{key} could not be {done} ({said}): {hint}")
 
 
 def first_line(error: Exception) -> str:
-    """obstore appends a dump of the error's inside; its first line is for people."""
-    return str(error).strip().split("\n", 1)[0]
+    """What is for people: the code and message of S3's answer, or the first line: a dump of the inside follows."""
+    said = str(error).strip()
+    if answer := _ANSWER.search(said):
+        return f"{answer[1]}: {answer[2]}"
+    return said.split("\n", 1)[0]

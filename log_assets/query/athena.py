@@ -10,17 +10,17 @@ import io
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-import boto3
 import pyarrow as pa
 import pyarrow.csv
 import pyathena.error
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pyathena.async_cursor import AsyncCursor
 from pyathena.connection import Connection
 from pyathena.model import AthenaQueryExecution
+from pyathena.util import RetryConfig
 from sqlglot import exp
 
+from log_assets import aws
 from log_assets.catalog.table import DIALECT
 from log_assets.errors import LakeError, QueryError, SettingError
 from log_assets.lake.s3 import open_s3
@@ -29,17 +29,13 @@ from log_assets.query.sql import check_query, view_ddl
 from log_assets.query.types import arrow_type
 
 _POLL_SECONDS = 0.3
-_CONFIG = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
 
 # What Athena says, in part, and the command or setting that mends it.
 _MENDS = {
     "Bytes scanned limit": "ask for fewer hours (WHERE hour BETWEEN …), or raise the workgroup's limit",
+    "output bucket": "give the workgroup an output location in a bucket that is there (aws athena update-work-group)",
     "output location": "give the workgroup an output location in S3 (aws athena update-work-group), as deploy/ does",
     "WorkGroup": "check QUERY_URL, or make the workgroup, as deploy/ does",
-    "AccessDenied": "the role may not; deploy/ has what it needs",
-    "not authorized": "the role may not; deploy/ has what it needs",
-    "ExpiredToken": "sign in again",
-    "security token": "check the AWS credentials",
 }
 
 
@@ -54,7 +50,7 @@ def open_athena(url: str, database: str) -> AthenaEngine:
     if not workgroup:
         raise SettingError(f"QUERY_URL={url!r} names no workgroup: write athena://workgroup")
     try:
-        session = boto3.Session()
+        session = aws.session()
         if not session.region_name:
             raise QueryError(f"{url} cannot be opened: no AWS region is set: set AWS_REGION, or region in the profile")
         connection = Connection[AsyncCursor](
@@ -62,7 +58,9 @@ def open_athena(url: str, database: str) -> AthenaEngine:
             region_name=session.region_name,
             work_group=workgroup,
             schema_name=database,
-            config=_CONFIG,
+            config=aws.config(session),
+            # The client tries again by itself.
+            retry_config=RetryConfig(attempt=1),
             poll_interval=_POLL_SECONDS,
             cursor_class=AsyncCursor,
         )
@@ -100,7 +98,8 @@ class AthenaEngine:
         except pyathena.error.Error as error:
             raise self._error(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            raise QueryError(f"{self.url} could not be reached ({error}): check region and endpoint") from None
+            hint = aws.mend(str(error)) or "check region and endpoint"
+            raise QueryError(f"{self.url} could not be reached ({error}): {hint}") from None
         if done.state != AthenaQueryExecution.STATE_SUCCEEDED:
             raise self._error(done.state_change_reason or str(done.state))
         table = _table(self._content(str(done.output_location)), done.description or []) if has_rows else pa.table({})
@@ -115,7 +114,7 @@ class AthenaEngine:
 
     def _error(self, said: str) -> QueryError:
         said = " ".join(said.split())
-        mend = next((mend for part, mend in _MENDS.items() if part.lower() in said.lower()), None)
+        mend = aws.mend(said, _MENDS)
         return QueryError(f"the query failed on {self.url}: {said}" + (f": {mend}" if mend else ""))
 
 
