@@ -83,8 +83,13 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
     details = {part: _detail(part) for part in {parts[4] for parts in found}}
     hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_LETTERS] for parts in found}}
     good, left = found, []
-    if not (all(fields.values()) and all(details.values()) and all(hours.values())):
-        is_good = [bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_LETTERS]]) for parts in found]
+    users = b"".join([parts[0] for parts in found])
+    if users.translate(None, _HEX) or not (all(fields.values()) and all(details.values()) and all(hours.values())):
+        is_good = [
+            bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_LETTERS]])
+            and not parts[0].translate(None, _HEX)
+            for parts in found
+        ]
         good = list(compress(found, is_good))
         left = [position for position, plain in enumerate(is_good) if not plain]
     join = b"".join
