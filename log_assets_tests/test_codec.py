@@ -208,3 +208,30 @@ def test_the_hours_of_other_centuries_are_not_taken_for_this_ones() -> None:
     assert plain.odd_lines(found.line, H0) == []
     assert plain.odd_lines(found.line, Hour("1923-03-10-01")) == [found.line]
     assert plain.odd_lines(found.line, H0.plus(1)) == [found.line]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'","record_id', b'B","record_id'),
+        (b'w","record_id', b'x","record_id'),
+        (b'"method":2', b'"method":3'),
+        (b'"record_id":1,', b'"record_id":01,'),
+        (b'"record_id":1,', b'"record_id":1000000000000000000000,'),
+        (b'"inDate":"2303100', b'"inDate":"2303110'),
+        (b'0001000"', b'6001000"'),
+        (b'"name":"json_logger"', b'"name":"a\\u0061"'),
+        (b'"url":', b'"extra":"{}","url":'),
+        (b'"levelname":"INFO"', b'"levelname":"INFO","more":"x"'),
+        (b'{"user_id"', b'x{"user_id"'),
+        (b"}}\n", b"}} \n"),
+    ],
+)
+def test_a_line_that_is_not_plain_is_left_to_be_checked(old: bytes, new: bytes) -> None:
+    (found,) = row.encode([record(1, user_id="f" * 64)], LANDED)
+    assert isinstance(found, row.Row)
+    lines = [found.line, found.line.replace(old, new, 1)]
+    assert lines[0] != lines[1]
+    # What is left of it tells that something is wrong, and the line beside it is not touched.
+    assert b"".join(plain.odd_lines(b"".join(lines), H0))
+    assert plain.odd_lines(lines[0] + lines[0], H0) == []
