@@ -20,6 +20,7 @@ from log_assets.query import QueryEngine
 from log_assets.query.open import open_engine
 from log_assets.resources import CatalogResource, QueryResource
 from log_assets.steps import audit
+from log_assets.steps.pool import alone
 from log_assets.steps.restore import restore
 from log_assets_tests.athena_server import AthenaServer, Refused, WorkGroup
 from log_assets_tests.aws_proxy import Call, Fault, Refusal, proxy
@@ -226,7 +227,7 @@ def test_every_call_of_athena_fails_and_the_next_check_passes(
     resource = QueryResource(url="athena://logs", catalog=CatalogResource(url=kit.catalog.url, lake_url=kit.lake.url))
 
     def check() -> Result:
-        (result,) = evaluate([SOUND], kit.lake, kit.catalog, resource, [H0])
+        (result,) = evaluate([SOUND], kit.lake, kit.catalog, resource, [H0], pool=alone())
         return result
 
     with (

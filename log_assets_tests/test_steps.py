@@ -361,3 +361,14 @@ def test_a_partition_that_someone_dropped_comes_back_with_all_its_records(kit: K
     assert compacted.generation.summary.records == 2 + late
     assert isinstance(publish(kit.lake, kit.catalog, [H0], kit.now, {H0: compacted})[H0], Published)
     assert kit.ids() == [1, 2, 3][: 2 + late]
+
+
+def test_a_generation_that_someone_deleted_is_made_again_though_rows_came_since(kit: Kit) -> None:
+    kit.land([record(1), record(2)])
+    before = kit.publish(H0)[H0].partition
+    for key in kit.keys(f"compact/{H0}"):
+        kit.lake.delete([key])
+    kit.land([record(3)])
+    kit.publish(H0)
+    assert kit.ids() == [1, 2, 3]
+    assert kit.lake.exists(layout.generation_key(H0, before.digest))

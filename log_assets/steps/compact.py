@@ -224,9 +224,7 @@ def _compact(lake: Lake, work: _Work, pool: Pool) -> Compacted:
     orphans = [one for digest in work.orphans for one in manifests(lake, hour, digest)]
     before = before.union(*(one.rows for one in orphans))
     if published and not before and published.summary.records:
-        # Someone removed the published generation: its rows files may still be there.
-        keys = frozenset(entry.key for entry in work.rows)
-        remake(lake, Generation(hour, published.digest, keys, None, published.summary))
+        _remake_published(lake, work, published)
         before = folded(lake, published)
     new = [entry for entry in work.rows if entry.key not in before]
     if published and not new:
@@ -251,6 +249,20 @@ def _compact(lake: Lake, work: _Work, pool: Pool) -> Compacted:
     lake.put(layout.manifest_key(hour, packed.digest, lines.digest(content)), content)
     known = published.summary.records if published else 0
     return Compacted(generation, published, len(new), united.records - known, united.first)
+
+
+def _remake_published(lake: Lake, work: _Work, published: Partition) -> None:
+    """Someone removed the published generation: its rows files may still be there, and others that came since."""
+    everything = frozenset(entry.key for entry in work.rows)
+    landed_before = frozenset(
+        key for key in everything if layout.window_landed(layout.window_of(key)) <= published.published
+    )
+    for keys in {everything: None, landed_before: None}:
+        try:
+            return remake(lake, Generation(work.hour, published.digest, keys, None, published.summary))
+        except NotFound as error:
+            gone = error
+    raise gone
 
 
 def remake(lake: Lake, generation: Generation) -> None:
