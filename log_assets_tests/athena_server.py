@@ -102,7 +102,7 @@ class AthenaServer:
             )
         bucket = urlsplit(workgroup.output).netloc
         try:
-            boto3.client("s3").head_bucket(Bucket=bucket)
+            boto3.client("s3").get_bucket_location(Bucket=bucket)
         except ClientError:
             raise Refused(f"Unable to verify/create output bucket {bucket}") from None
         # The same token means the same execution, however often it is asked for.

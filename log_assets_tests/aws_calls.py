@@ -109,6 +109,8 @@ def _s3(request: Request) -> Iterator[Call]:
         case "GET", False if "list-type" in query or "prefix" in query:
             prefix = query.get("prefix")
             yield Call("s3:ListBucket", _S3_ROOT + bucket, {"s3:prefix": prefix[0]} if prefix else {})
+        case "GET", False if "location" in query:
+            yield Call("s3:GetBucketLocation", _S3_ROOT + bucket)
         case "HEAD", False:
             yield Call("s3:ListBucket", _S3_ROOT + bucket)
         case "POST", False if "delete" in query:
