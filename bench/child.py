@@ -16,7 +16,10 @@ import psutil
 
 
 class Memory:
-    """The most memory that this process and its children hold together, looked at 50 times a second."""
+    """The most memory that this process held; with `watch`, it and its children together, looked at now and then."""
+
+    def __init__(self, *, watch: bool) -> None:
+        self._watches = watch
 
     def __enter__(self) -> Memory:
         self.peak = 0
@@ -32,7 +35,7 @@ class Memory:
 
     def _watch(self) -> None:
         me = psutil.Process()
-        while not self._stop.wait(0.02):
+        while self._watches and not self._stop.wait(0.1):
             total = 0
             for one in [me, *me.children(recursive=True)]:
                 try:
@@ -51,7 +54,7 @@ def main() -> None:
         # On one core its own time counts, whatever else the machine does; on several the wall's.
         clock = time.process_time if cores == 1 else time.perf_counter
         start = clock()
-        with Memory() as memory:
+        with Memory(watch=cores > 1) as memory:
             found = module.run(data, out, cores)
         seconds = clock() - start
         kept = [file for file in out.rglob("*.gz") if "/raw/" not in str(file) and "/rows/" not in str(file)]

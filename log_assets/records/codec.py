@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
 
 from log_assets.hour import Hour
 from log_assets.records import payload, plain, row
+from log_assets.records.ids import Ids, ids_of
 from log_assets.records.reject import Reject
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The lines of a batch by hour, in no order, and what was rejected by its position in the batch."""
+    """The lines of a batch by hour, in no order, their record ids, and what was rejected, by position in the batch."""
 
-    lines: dict[Hour, list[bytes]] = field(default_factory=dict)
-    rejects: dict[int, Reject] = field(default_factory=dict)
+    lines: dict[Hour, list[bytes]]
+    ids: Ids
+    rejects: dict[int, Reject]
 
 
 def encode(texts: Sequence[bytes | Reject], landed: datetime) -> Encoded:
@@ -27,11 +31,14 @@ def encode(texts: Sequence[bytes | Reject], landed: datetime) -> Encoded:
         landed: when their window was put (aware); an event more than a day later is rejected.
     """
     found = plain.encode(texts, landed + row.FUTURE)
-    encoded = Encoded(found.lines)
+    rejects: dict[int, Reject] = {}
+    exact: list[bytes] = []
     rest = row.encode(payload.parse([texts[position] for position in found.left]), landed)
     for position, outcome in zip(found.left, rest, strict=True):
         if isinstance(outcome, Reject):
-            encoded.rejects[position] = outcome
+            rejects[position] = outcome
         else:
-            encoded.lines.setdefault(outcome.hour, []).append(outcome.line)
-    return encoded
+            found.lines.setdefault(outcome.hour, []).append(outcome.line)
+            exact.append(outcome.line)
+    known = np.concatenate((found.ids, ids_of(b"".join(exact), len(exact)))) if exact else found.ids
+    return Encoded(found.lines, known, rejects)

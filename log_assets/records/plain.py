@@ -23,6 +23,7 @@ import numpy as np
 from pybase64 import b64encode
 
 from log_assets.hour import Hour
+from log_assets.records.ids import Ids
 from log_assets.records.reject import Reject
 from log_assets.records.row import event_time
 
@@ -60,9 +61,10 @@ _Parts = tuple[bytes, bytes, bytes, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Lines by hour, and the positions of those texts that are not plain."""
+    """Lines by hour, the record ids in them, and the positions of those texts that are not plain."""
 
     lines: dict[Hour, list[bytes]]
+    ids: Ids
     left: list[int]
 
 
@@ -74,7 +76,7 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
         latest: a record of an hour that does not end before is left too: its time is to be looked at exactly.
     """
     if not texts:
-        return Plain({}, [])
+        return Plain({}, np.empty(0, np.int64), [])
     found = _matches([b"" if isinstance(text, Reject) else text for text in texts])
     if len(found) != len(texts):
         # No plain record reaches over lines.
@@ -97,14 +99,15 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
         join((b'{"user_id":"', user, b'","record_id":', parts[1], fields[parts[2]], date, details[parts[4]]))
         for parts, user, date in zip(good, _user_ids(good), _dates(good), strict=True)
     ]
+    ids = np.array([parts[1] for parts in good], "S20").astype(np.int64)
     if len(hours) == 1 and not left:
-        return Plain({hour: lines for hour in hours.values() if hour}, left)
+        return Plain({hour: lines for hour in hours.values() if hour}, ids, left)
     by_hour: dict[Hour, list[bytes]] = {}
     for parts, line in zip(good, lines, strict=True):
         hour = hours[parts[3][:_HOUR_LETTERS]]
         if hour:
             by_hour.setdefault(hour, []).append(line)
-    return Plain(by_hour, left)
+    return Plain(by_hour, ids, left)
 
 
 def _matches(texts: list[bytes]) -> list[_Parts]:

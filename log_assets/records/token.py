@@ -31,6 +31,7 @@ MAX_PLAINTEXT = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _BLOCK = 16
 _VERSION = 0x80
+_VERSIONS = {_VERSION}
 _HEAD = 1 + 8  # version and time
 _IV_END = _HEAD + _BLOCK
 _MAC = 32
@@ -133,7 +134,7 @@ def _decode(tokens: Sequence[object]) -> list[bytes | Reject]:
         if max(map(len, tokens), default=0) <= _LONGEST:  # type: ignore[arg-type]
             # What this strict decoder takes, `Fernet` reads the same; whatever it refuses is looked at one by one.
             decoded = [b64decode(token, _URL_SAFE, True) for token in tokens]  # type: ignore[arg-type]
-            if all(map(_may_be_length, set(map(len, decoded)))) and all(data[0] == _VERSION for data in decoded):
+            if all(map(_may_be_length, set(map(len, decoded)))) and {data[0] for data in decoded} <= _VERSIONS:
                 return list(decoded)
     except (TypeError, ValueError):
         pass

@@ -19,7 +19,7 @@ from log_assets.errors import Damaged, NotFound
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
 from log_assets.records import codec, ids, lines, row
-from log_assets.records.ids import Range
+from log_assets.records.ids import Ids, Range
 from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
 
@@ -110,25 +110,24 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
     records = len(items) + len(rejects)
     landed = layout.window_landed(window)
     by_hour: defaultdict[Hour, list[bytes]] = defaultdict(list)
+    found_ids: list[Ids] = []
     # A few thousand at a time stay in the processor's cache, and bound what lies decrypted in memory.
     for start in range(0, len(items), _AT_ONCE):
         some = items[start : start + _AT_ONCE]
         encoded = codec.encode(keyring.decrypt(_tokens(some)), landed)
         for hour, found in encoded.lines.items():
             by_hour[hour] += found
+        found_ids.append(encoded.ids)
         rejects += [(reject, some[position]) for position, reject in sorted(encoded.rejects.items())]
     if items and len(rejects) == len(items) == records and all(reject.reason is Reason.KEY for reject, _ in rejects):
         return WrongKey(window, len(items))
 
-    rows_keys, found_ids = [], []
+    rows_keys = []
     for hour, found in sorted(by_hour.items()):
-        sorted_lines = lines.union([found])
-        content = b"".join(sorted_lines)
-        packed = lines.pack(content)
+        packed = lines.pack(b"".join(lines.union([found])))
         rows_key = layout.rows_key(hour, window, row.ROW_VERSION, packed.digest)
         lake.put(rows_key, packed.data)
         rows_keys.append(rows_key)
-        found_ids.append(ids.ids_of(content, len(sorted_lines)))
 
     receipt = Receipt(
         window=window,
