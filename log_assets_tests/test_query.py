@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from log_assets.catalog.table import columns
 from log_assets.errors import QueryError, SettingError
-from log_assets.hour import Hour
 from log_assets.query.open import open_engine
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
@@ -27,44 +25,15 @@ from log_assets.steps.compact import compact
 from log_assets.steps.fetch import transform_all
 from log_assets.steps.transform import pending
 from log_assets_tests.kit import H0, Kit, real_records, record
+from log_assets_tests.oracle import decoded, order
 from log_assets_tests.strategies import RECORDS
 
 H1 = H0.plus(1)
 
 
-def text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def decoded(one: dict[str, Any]) -> dict[str, Any]:
-    """A record as the view must show it, computed from the record alone."""
-    detail = one.get("detail")
-    detail = detail if isinstance(detail, dict) else {}
-    moment = row.event_time(one["inDate"])
-    assert moment is not None
-    number = one.get("record_id")
-    kept = isinstance(number, int) and not isinstance(number, bool) and -(2**63) <= number < 2**63
-    return {
-        "user_id": text(one.get("user_id")),
-        "record_id": number if kept else None,
-        "activity": text(one.get("activity")),
-        "url": text(one.get("url")),
-        "method": text(one.get("method")),
-        "name": text(one.get("name")),
-        "in_date": moment.replace(tzinfo=None, microsecond=moment.microsecond // 1000 * 1000),
-        "message": text(detail.get("message")),
-        "levelname": text(detail.get("levelname")),
-        "hour": Hour.of(moment),
-    }
-
-
-def key(one: dict[str, Any]) -> str:
-    return json.dumps({name: str(value) for name, value in one.items()}, sort_keys=True)
-
-
 def view(kit: Kit, where: str = "true") -> list[dict[str, Any]]:
     rows = kit.engine.run(f"SELECT * FROM logs WHERE {where}").table.to_pylist()
-    return sorted(({name: value for name, value in one.items() if name != "extra"} for one in rows), key=key)
+    return sorted(({name: value for name, value in one.items() if name != "extra"} for one in rows), key=order)
 
 
 def run(kit: Kit, name: str, **given: str) -> list[dict[str, Any]]:
@@ -75,7 +44,7 @@ def run(kit: Kit, name: str, **given: str) -> list[dict[str, Any]]:
 def test_the_view_shows_the_real_records(kit: Kit) -> None:
     kit.land(real_records())
     kit.publish(H0)
-    assert view(kit) == sorted(map(decoded, real_records()), key=key)
+    assert view(kit) == sorted(map(decoded, real_records()), key=order)
 
 
 @settings(
@@ -91,7 +60,7 @@ def test_the_view_shows_every_record_and_no_row_makes_it_fail(
     kit.publish(*receipt.hours)
     encoded = [found for found in row.encode(records, kit.clock) if isinstance(found, row.Row)]
     unique = {found.line: one for found, one in zip(encoded, records, strict=True)}
-    assert view(kit) == sorted((decoded(one) for one in unique.values()), key=key)
+    assert view(kit) == sorted((decoded(one) for one in unique.values()), key=order)
     for name in saved_queries():
         run(kit, name)
 
