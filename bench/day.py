@@ -21,7 +21,8 @@ from log_assets.lake import layout
 from log_assets.lake.open import open_lake
 from log_assets.query.open import open_engine
 from log_assets.query.sql import saved_queries
-from log_assets.records import ids, lines, row
+from log_assets.records import row
+from log_assets.records.lineset import pack, union
 from log_assets.records.summary import Summary
 from log_assets.steps.pool import Pool
 
@@ -103,11 +104,10 @@ def _hour(folder: Path, records: int, number: int) -> Partition:
             b'"name":"json_logger","inDate":"%b","detail":{"message":"POST %b","levelname":"INFO"}}\n'
             % (luck.choice(users), number * records + i, activity.encode(), moment.encode(), activity.encode())
         )
-    everything = lines.union([made])
-    packed = lines.pack_lines(everything)
+    everything = union(made)
+    packed = pack(everything)
     lake = open_lake((folder / "lake").as_uri())
     lake.put(layout.generation_key(hour, packed.digest), packed.data)
-    found = ids.ids_of(b"".join(everything), len(everything))
-    summary = Summary.of(len(everything), found, len(packed.data), packed.size, row.ROW_VERSION)
+    summary = Summary.of(len(everything), everything.record_ids(), len(packed.data), packed.size, row.ROW_VERSION)
     location = lake.location(layout.generation_folder(hour, packed.digest))
     return Partition(hour, packed.digest, location, summary, datetime.now(UTC))

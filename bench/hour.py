@@ -27,7 +27,7 @@ def rows(folder: Path, total: int, files: int) -> Path:
 def _write(folder: Path, total: int, count: int, number: int) -> None:
     made = list(records(MIXES[0], range(number * count, (number + 1) * count), total))
     found = [one.line for one in row.encode(made, BASE) if isinstance(one, row.Row)]
-    packed = lines.pack(b"".join(lines.union([found])))
+    packed = lines.pack(lines.content_of(found))
     window = layout.window_name(BASE, f"{number:032x}")
     open_lake((folder / "lake").as_uri()).put(
         layout.rows_key(HOUR, window, row.ROW_VERSION, packed.digest), packed.data

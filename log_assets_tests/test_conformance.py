@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from log_assets.errors import QueryError
 from log_assets.lake import layout
 from log_assets.query.sql import saved_queries
-from log_assets.records import lines
+from log_assets.records import lineset
 from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.steps.capture import capture_all
@@ -221,7 +221,7 @@ def test_what_hypothesis_makes(place: Place, corpus: list[Record]) -> None:
 
 
 def test_several_gzip_members(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MEMBER_ROWS", 100)
+    monkeypatch.setattr(lineset, "MEMBER_ROWS", 100)
     kit = place.make()
     records = [record(number) for number in range(1234)]
     kit.land(records)

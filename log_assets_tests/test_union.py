@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from log_assets.errors import Damaged, LakeError
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, lines, row
+from log_assets.records import ids, lines, lineset, row
+from log_assets.records.lines import Packed
 from log_assets.steps import union
 from log_assets.steps.compact import compact_all
 from log_assets.steps.pool import Pool, WorkerDied, alone
@@ -52,6 +53,13 @@ def record_landed() -> object:
     return BASE.replace(year=2090)
 
 
+def members(together: Sequence[bytes], rows: int) -> Packed:
+    """The file of sorted lines, by its definition."""
+    content = b"".join(together)
+    parts = [b"".join(together[start : start + rows]) for start in range(0, len(together) or 1, rows)]
+    return Packed(b"".join(map(lines.member, parts)), lines.digest(content), len(content))
+
+
 LINES = st.one_of(
     st.integers(0, 400).map(lambda number: b'{"record_id":%d}\n' % number),
     st.text(alphabet='abc"{}: ', max_size=30).map(lambda text: text.encode() + b"\n"),
@@ -70,10 +78,10 @@ def test_buckets_make_what_memory_makes(
 ) -> None:
     kit = Kit(tmp_path_factory.mktemp("lake"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "MEMBER_ROWS", member)
+        patch.setattr(lineset, "MEMBER_ROWS", member)
         found = [put(kit.lake, some, number) for number, some in enumerate(sets)]
-        together = lines.union(sets)
-        expected = lines.pack_lines(together)
+        together = sorted({line for some in sets for line in some})
+        expected = members(together, member)
         in_memory = unite(kit.lake, found, alone())
         small_buckets(patch, bucket)
         in_buckets = unite(kit.lake, found, alone())
@@ -127,6 +135,12 @@ def test_a_damaged_set_is_named_by_either_way(kit: Kit, monkeypatch: pytest.Monk
     with pytest.raises(Damaged, match=sets[1].digest):
         unite(kit.lake, sets, alone())
     assert kit.keys("compact") == []
+
+
+def test_a_set_whose_last_line_does_not_end_is_named(kit: Kit) -> None:
+    some = put(kit.lake, [line(1), line(2)[:-1]])
+    with pytest.raises(Damaged, match=rf"{some.digest}.*its last line does not end"):
+        unite(kit.lake, [some], alone())
 
 
 def test_an_old_row_version_is_encoded_anew_in_buckets_too(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,7 @@
-"""Sorted sets of lines, in gzip: the content of every data object of the lake.
+"""Lines in gzip: the content of every data object of the lake.
 
-Equal sets make equal bytes: lines stand in bytewise order, once each, and are compressed with mtime 0 in
-members of `MEMBER_ROWS` rows, so the bytes depend neither on the time nor on how many cores did it. A digest is
-the first 32 hex digits of the SHA-256 of the *uncompressed* content: it outlives a change of gzip library.
+Equal sets of lines make equal bytes: they stand in bytewise order, once each, and are compressed with mtime 0. A digest
+is the first 32 hex digits of the SHA-256 of the *uncompressed* content: it outlives a change of gzip library.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from isal.igzip_lib import IsalError
 
 from log_assets.errors import Damaged
 
-MEMBER_ROWS = 65_536
 DIGEST_LENGTH = 32
 # libdeflate for what is kept, ISA-L for what is read once and for all reading: docs/performance.md has the figures.
 KEPT_LEVEL = 7
@@ -47,25 +45,15 @@ def pack(content: bytes) -> Packed:
     return Packed(data, digest(content), len(content))
 
 
-def member(content: bytes) -> bytes:
-    """Compress up to `MEMBER_ROWS` lines of an hour as one gzip member, small."""
+def member(content: bytes | memoryview) -> bytes:
+    """Compress one member of an hour's file, small."""
     return bytes(deflate.gzip_compress(content, KEPT_LEVEL))
 
 
-def cut(lines: list[bytes]) -> Iterator[bytes]:
-    """The contents of the members of an hour's lines, sorted and unique; no lines make one empty member."""
-    for start in range(0, len(lines) or 1, MEMBER_ROWS):
-        yield b"".join(lines[start : start + MEMBER_ROWS])
-
-
-def pack_lines(lines: list[bytes]) -> Packed:
-    """Compress an hour's lines, each with its newline, already sorted and unique."""
-    sha, size, members = hashlib.sha256(), 0, []
-    for content in cut(lines):
-        sha.update(content)
-        size += len(content)
-        members.append(member(content))
-    return Packed(b"".join(members), sha.hexdigest()[:DIGEST_LENGTH], size)
+def content_of(lines: list[bytes]) -> bytes:
+    """The content of a set of lines, given in any order, doubles allowed: a window's, for few lines are fastest so."""
+    ordered = sorted(lines)
+    return b"".join(compress(ordered, chain((True,), map(ne, ordered, islice(ordered, 1, None)))))
 
 
 class TooLarge(ValueError):
@@ -113,6 +101,16 @@ def gunzip(data: bytes, limit: int | None = None) -> bytes:
     return b"".join(contents)
 
 
+def _one_member(data: bytes) -> bytes | None:
+    """The content of gzip of one member, in half the time; None when it is of several, or no gzip."""
+    try:
+        content = bytes(deflate.gzip_decompress(data))
+    except (deflate.DeflateError, ValueError, MemoryError):
+        return None
+    # gzip ends with its content's size; what stands behind the member is not looked at otherwise.
+    return content if len(content) == int.from_bytes(data[-4:], "little") else None
+
+
 def unpack(data: bytes, expected: str, name: str, limit: int | None = None) -> bytes:
     """Decompress gzip and check it against the digest in its name.
 
@@ -126,6 +124,8 @@ def unpack(data: bytes, expected: str, name: str, limit: int | None = None) -> b
         Damaged: not gzip, cut short, over the limit, or other content than promised.
     """
     try:
+        if limit is None and (whole := _one_member(data)) is not None and digest(whole) == expected:
+            return whole
         content = gunzip(data, limit)
     except ValueError as error:
         raise Damaged(f"{name} is damaged ({error}): restore it from a copy, or delete it") from None
@@ -137,13 +137,3 @@ def unpack(data: bytes, expected: str, name: str, limit: int | None = None) -> b
 def split(content: bytes) -> list[bytes]:
     """Content as lines, each with its newline. A line of JSON holds no other line break."""
     return content.splitlines(keepends=True)
-
-
-def union(sets: Iterable[Iterable[bytes]]) -> list[bytes]:
-    """The set union of lines, in bytewise order."""
-    everything: list[bytes] = []
-    for lines in sets:
-        everything += lines
-    # Sorted runs one after the other are what this sort merges best; equal lines then stand side by side.
-    everything.sort()
-    return list(compress(everything, chain((True,), map(ne, everything, islice(everything, 1, None)))))

@@ -124,7 +124,7 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
 
     rows_keys = []
     for hour, found in sorted(by_hour.items()):
-        packed = lines.pack(b"".join(lines.union([found])))
+        packed = lines.pack(lines.content_of(found))
         rows_key = layout.rows_key(hour, window, row.ROW_VERSION, packed.digest)
         lake.put(rows_key, packed.data)
         rows_keys.append(rows_key)

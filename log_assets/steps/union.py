@@ -24,9 +24,10 @@ import numpy as np
 
 from log_assets.errors import Damaged, LakeError
 from log_assets.lake import Lake
-from log_assets.records import ids, lines, row
+from log_assets.records import lines, lineset, row
 from log_assets.records.ids import Ids
 from log_assets.records.lines import Packed
+from log_assets.records.lineset import Letters, LineSet
 from log_assets.steps.pool import Pool
 
 # What is united in memory: so much compressed, as the listing tells, and so much content, as it turns out.
@@ -35,7 +36,7 @@ _IN_MEMORY = 96 << 20
 # Content of a bucket: sorting takes some three times as much.
 _BUCKET = 32 << 20
 _BUFFER = 1 << 20
-_SAMPLED_SETS = 24
+_SAMPLED_SETS = 8
 _SAMPLED_LINES = 4000
 # Bytes of content between two sampled lines, of a large set and of a small one.
 _FEW, _MANY = 64 << 10, 2 << 10
@@ -71,15 +72,11 @@ def unite(lake: Lake, sets: Sequence[SortedSet], pool: Pool) -> United:
         WorkerDied: a process of the pool died.
     """
     if sum(one.size for one in sets) <= _SMALL:
-        contents, left = [], _IN_MEMORY
-        for one in sets:
-            contents.append(_content(lake, one))
-            left -= len(contents[-1])
-            if left < 0:
-                break
-        else:
-            return _in_memory(contents)
-        contents.clear()
+        try:
+            united = lineset.union((_content(lake, one) for one in sets), _IN_MEMORY)
+            return United(lineset.pack(united), len(united), united.record_ids(), united.first(_SHOWN))
+        except lines.TooLarge:
+            pass
     try:
         with tempfile.TemporaryDirectory(prefix="log_assets-") as folder:
             return _distributed(lake, sets, pool, Path(folder))
@@ -90,7 +87,10 @@ def unite(lake: Lake, sets: Sequence[SortedSet], pool: Pool) -> United:
 
 
 def _content(lake: Lake, one: SortedSet) -> bytes:
-    return _current(lines.unpack(lake.get(one.key), one.digest, one.key), one)
+    content = lines.unpack(lake.get(one.key), one.digest, one.key)
+    if content and not content.endswith(b"\n"):
+        raise Damaged(f"{one.key} is damaged (its last line does not end): restore it from a copy, or delete it")
+    return _current(content, one)
 
 
 def _current(content: bytes, one: SortedSet) -> bytes:
@@ -100,21 +100,6 @@ def _current(content: bytes, one: SortedSet) -> bytes:
     if one.version == row.ROW_VERSION:
         return content
     return b"".join(sorted(row.reencode(lines.split(content))))
-
-
-def _in_memory(contents: Sequence[bytes]) -> United:
-    # Of a single set the lines are as they should be already.
-    everything = lines.split(contents[0]) if len(contents) == 1 else lines.union(map(lines.split, contents))
-    sha, size = hashlib.sha256(), 0
-    members: list[bytes] = []
-    found: list[Ids] = []
-    for content in lines.cut(everything):
-        sha.update(content)
-        size += len(content)
-        members.append(lines.member(content))
-        found.append(ids.ids_of(content, min(lines.MEMBER_ROWS, len(everything) - len(found) * lines.MEMBER_ROWS)))
-    packed = Packed(b"".join(members), sha.hexdigest()[: lines.DIGEST_LENGTH], size)
-    return United(packed, len(everything), np.concatenate(found), tuple(everything[:_SHOWN]))
 
 
 def _distributed(lake: Lake, sets: Sequence[SortedSet], pool: Pool, folder: Path) -> United:
@@ -206,10 +191,10 @@ def _worth_cutting(chunks: Iterable[bytes], cuts: int) -> Iterator[bytes]:
         small.append(chunk)
         size += len(chunk)
         if size >= enough:
-            yield b"".join(lines.union(map(lines.split, small)))
+            yield lineset.union(small).content()
             small, size = [], 0
     if small:
-        yield b"".join(lines.union(map(lines.split, small)))
+        yield lineset.union(small).content()
 
 
 def _add_pieces(chunks: Iterable[bytes], splitters: Sequence[bytes], path: Path) -> None:
@@ -255,23 +240,18 @@ def _sort_bucket(task: tuple[Sequence[Path], Path]) -> _Bucket:
     paths, out = task
     lengths, found = [], []
     with out.open("wb") as file:
-        for everything in _sorted(paths, out, may_split=True):
-            content = b"".join(everything)
-            file.write(content)
-            lengths.append(np.fromiter(map(len, everything), np.uint32, len(everything)))
-            found.append(ids.ids_of(content, len(everything)))
+        for part in _sorted(paths, out, may_split=True):
+            file.writelines(part.contents(lineset.MEMBER_ROWS))
+            lengths.append(part.lengths)
+            found.append(part.record_ids())
     return _Bucket(out, np.concatenate(lengths), np.concatenate(found))
 
 
-def _sorted(paths: Sequence[Path], out: Path, *, may_split: bool) -> Iterator[list[bytes]]:
-    """The lines of a bucket's files, sorted and unique; a bucket much larger than it should be is split again."""
+def _sorted(paths: Sequence[Path], out: Path, *, may_split: bool) -> Iterator[LineSet]:
+    """The lines of a bucket's files; a bucket much larger than it should be is split again, into sets in a row."""
     size = sum(path.stat().st_size for path in paths)
     if not may_split or size <= 4 * _BUCKET:
-        contents = []
-        for path in paths:
-            contents.append(path.read_bytes())
-            path.unlink()
-        yield lines.union(map(lines.split, contents))
+        yield LineSet.of(_taken(paths, size))
         return
     number = size // _BUCKET + 1
     sample = sorted(
@@ -281,11 +261,21 @@ def _sorted(paths: Sequence[Path], out: Path, *, may_split: bool) -> Iterator[li
     base = Path(f"{out}-again")
     for path in paths:
         # A file holds pieces of many sets, one after the other: each chunk of it is sorted first.
-        chunks = (b"".join(lines.union([lines.split(chunk)])) for chunk in _whole_lines(path, 8 * _BUFFER))
+        chunks = (lineset.union([chunk]).content() for chunk in _whole_lines(path, 8 * _BUFFER))
         _add_pieces(chunks, splitters, base)
         path.unlink()
     for part in range(len(splitters) + 1):
         yield from _sorted([Path(f"{base}-{part}")], out, may_split=False)
+
+
+def _taken(paths: Iterable[Path], size: int) -> Letters:
+    """What files of `size` bytes in all hold; they are gone then."""
+    letters, read = np.empty(size, np.uint8), 0
+    for path in paths:
+        with path.open("rb") as file:
+            read += file.readinto(letters[read:].data)
+        path.unlink()
+    return letters
 
 
 def _whole_lines(path: Path, size: int) -> Iterator[bytes]:
@@ -303,7 +293,7 @@ def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
     found: list[Ids] = []
     first: tuple[bytes, ...] = ()
     waiting: list[bytes] = []
-    missing = lines.MEMBER_ROWS
+    missing = lineset.MEMBER_ROWS
     with ThreadPoolExecutor(threads) as executor:
         for bucket in buckets:
             found.append(bucket.ids)
@@ -323,7 +313,7 @@ def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
                     begun, done, missing = end, done + take, missing - take
                     if not missing:
                         members.append(executor.submit(lines.member, b"".join(waiting)))
-                        waiting, missing = [], lines.MEMBER_ROWS
+                        waiting, missing = [], lineset.MEMBER_ROWS
                         # No more than a few members wait uncompressed.
                         if len(members) > 2 * threads:
                             packed.write(members.popleft().result())
