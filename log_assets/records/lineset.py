@@ -55,7 +55,10 @@ class LineSet:
     @classmethod
     def of(cls, letters: Letters) -> Self:
         """The set of the lines in `letters`: in any order, doubles allowed, each with its newline."""
-        offsets = np.concatenate(((0,), np.flatnonzero(letters == _NEWLINE) + 1))
+        # Part by part: of all letters at once, what compares them would take as much memory again.
+        parts = range(0, len(letters), _ROOM)
+        found = [np.flatnonzero(letters[part : part + _ROOM] == _NEWLINE) + (part + 1) for part in parts]
+        offsets = np.concatenate([np.zeros(1, np.int64), *found])
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
         lines = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
         return cls(lines, _order(lines, letters, offsets))

@@ -36,6 +36,7 @@ _IN_MEMORY = 96 << 20
 # Content of a bucket: sorting takes some three times as much.
 _BUCKET = 32 << 20
 _BUFFER = 1 << 20
+_ROWS_AT_ONCE = 8192
 _SAMPLED_SETS = 8
 _SAMPLED_LINES = 4000
 # Bytes of content between two sampled lines, of a large set and of a small one.
@@ -241,7 +242,7 @@ def _sort_bucket(task: tuple[Sequence[Path], Path]) -> _Bucket:
     lengths, found = [], []
     with out.open("wb") as file:
         for part in _sorted(paths, out, may_split=True):
-            file.writelines(part.contents(lineset.MEMBER_ROWS))
+            file.writelines(part.contents(_ROWS_AT_ONCE))
             lengths.append(part.lengths)
             found.append(part.record_ids())
     return _Bucket(out, np.concatenate(lengths), np.concatenate(found))
@@ -315,7 +316,7 @@ def _pack(buckets: Iterable[_Bucket], threads: int) -> United:
                         members.append(executor.submit(lines.member, b"".join(waiting)))
                         waiting, missing = [], lineset.MEMBER_ROWS
                         # No more than a few members wait uncompressed.
-                        if len(members) > 2 * threads:
+                        if len(members) > threads:
                             packed.write(members.popleft().result())
             bucket.path.unlink()
         if waiting or not records:
