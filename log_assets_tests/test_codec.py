@@ -162,6 +162,15 @@ def test_text_that_a_naive_reading_would_change(text: str) -> None:
     check([repr(record(5)).encode(), text.encode(), repr(record(6)).encode()])
 
 
+@pytest.mark.parametrize("letter", b"0569:-./;\"'\\\n,}GTZaf \x7f\xc3")
+def test_a_plain_record_with_any_one_letter_changed(letter: int) -> None:
+    plain_text, piece = repr(record(1)).encode(), bytes([letter])
+    texts = [plain_text[:place] + piece + plain_text[place + 1 :] for place in range(len(plain_text))]
+    check(texts)
+    for text in texts:
+        check([text])
+
+
 def test_two_halves_of_a_record_are_not_one() -> None:
     whole = repr(record(1)).encode()
     for cut in range(1, len(whole)):

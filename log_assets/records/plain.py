@@ -20,6 +20,7 @@ from functools import lru_cache
 from itertools import compress
 
 import numpy as np
+import numpy.typing as npt
 from pybase64 import b64encode
 
 from log_assets.hour import Hour
@@ -27,17 +28,19 @@ from log_assets.records.ids import Ids
 from log_assets.records.reject import Reject
 from log_assets.records.row import event_time
 
-# One match a line, whatever the line: so matches and texts stay aligned. No part can reach over a line's end. That the
-# user id is hexadecimal is looked at for all of them at once.
+# One match a line, whatever the line: so matches and texts stay aligned. It only cuts, wherever it may; the parts tell
+# whether the text is plain: ids and dates are looked at all at once, the other two once for each value.
 _PLAIN = re.compile(
-    rb"\{'user_id': '(.{64})', 'record_id': (0|-?[1-9]\d{0,17}), "
-    rb"('activity': '[^'\n]*', 'url': '[^'\n]*', 'method': '[^'\n]*', 'name': '[^'\n]*'), "
-    rb"'inDate': '(20\d\d-\d\d-\d\dT\d\d:[0-5]\d:[0-5]\d\.\d{3})Z', ('detail': [^\n]*)\n"
-    rb"|[^\n]*\n"
+    rb"\{'user_id': '(.{64})', 'record_id': (0|-?[1-9]\d{0,17})(, '.*', 'inDate': ')(.{23})(Z.*)\n"
+    rb"|.*\n"
 )
 _TEXT = rb"([^'\"\\\x00-\x1f\x7f-\xff]*)"
-_FIELDS = re.compile(rb"'activity': '%b', 'url': '%b', 'method': '(GET|POST)', 'name': '%b'" % (_TEXT, _TEXT, _TEXT))
-_DETAIL = re.compile(rb"'detail': \{'message': '%b', 'levelname': '%b'\}\}" % (_TEXT, _TEXT))
+_FIELDS = re.compile(
+    rb", 'activity': '%b', 'url': '%b', 'method': '(GET|POST)', 'name': '%b', 'inDate': '" % (_TEXT, _TEXT, _TEXT)
+)
+_HOUR = re.compile(rb"20\d\d-\d\d-\d\dT\d\d")
+_MINUTES = re.compile(rb":[0-5]\d:[0-5]\d\.\d{3}")
+_DETAIL = re.compile(rb"Z', 'detail': \{'message': '%b', 'levelname': '%b'\}\}" % (_TEXT, _TEXT))
 _METHODS = {b"GET": b"1", b"POST": b"2"}
 
 _SAFE = rb"[^\"\\\x00-\x1f\x7f-\xff]*"
@@ -54,6 +57,8 @@ _ID_LETTERS = 2 * _HALF_LETTERS
 # Of 2023-03-10T01:48:11.818 the digits that are kept.
 _DATE_DIGITS = np.array([2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
 _DATE_LETTERS, _SHORT_DATE_LETTERS, _HOUR_LETTERS = 23, 15, 13
+_LEAST_MINUTES = np.frombuffer(b":00:00.000", np.uint8)
+_MORE_MINUTES = np.frombuffer(b":59:59.999", np.uint8) - _LEAST_MINUTES
 
 
 _Parts = tuple[bytes, bytes, bytes, bytes, bytes]
@@ -85,10 +90,10 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
     details = {part: _detail(part) for part in {parts[4] for parts in found}}
     hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_LETTERS] for parts in found}}
     good, left = found, []
-    users = b"".join([parts[0] for parts in found])
-    if users.translate(None, _HEX) or not (all(fields.values()) and all(details.values()) and all(hours.values())):
+    if not (all(fields.values()) and all(details.values()) and all(hours.values()) and _all_digits(found)):
         is_good = [
             bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_LETTERS]])
+            and bool(_MINUTES.fullmatch(parts[3], _HOUR_LETTERS))
             and not parts[0].translate(None, _HEX)
             for parts in found
         ]
@@ -108,6 +113,13 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
         if hour:
             by_hour.setdefault(hour, []).append(line)
     return Plain(by_hour, ids, left)
+
+
+def _all_digits(found: Sequence[_Parts]) -> bool:
+    """Whether every user id is hexadecimal, and every date goes on after its hour as `_MINUTES` does."""
+    if b"".join([parts[0] for parts in found]).translate(None, _HEX):
+        return False
+    return bool((_date_letters(found)[:, _HOUR_LETTERS:] - _LEAST_MINUTES <= _MORE_MINUTES).all())
 
 
 def _matches(texts: list[bytes]) -> list[_Parts]:
@@ -146,6 +158,8 @@ def _detail(part: bytes) -> bytes:
 
 def _hour(part: bytes, latest: datetime) -> Hour | None:
     """The hour of ``2023-03-10T01``; None when the calendar has none such, or it does not end before `latest`."""
+    if not _HOUR.fullmatch(part):
+        return None
     moment = event_time(f"{part.decode()}:00:00Z")
     if moment is None:
         return None
@@ -163,8 +177,11 @@ def _user_ids(good: Sequence[_Parts]) -> list[bytes]:
 
 
 def _dates(good: Sequence[_Parts]) -> list[bytes]:
-    letters = np.frombuffer(b"".join([parts[3] for parts in good]), np.uint8).reshape(-1, _DATE_LETTERS)
-    return _cut(letters[:, _DATE_DIGITS].tobytes(), _SHORT_DATE_LETTERS)
+    return _cut(_date_letters(good)[:, _DATE_DIGITS].tobytes(), _SHORT_DATE_LETTERS)
+
+
+def _date_letters(good: Sequence[_Parts]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join([parts[3] for parts in good]), np.uint8).reshape(-1, _DATE_LETTERS)
 
 
 def _cut(letters: bytes, width: int) -> list[bytes]:
