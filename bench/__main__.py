@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.chart import draw
+from bench.child import scratch
 from bench.tasks import QUICK, WHOLE, Results, run
 
 OUT = Path(__file__).parent / "results.json"
@@ -52,7 +53,12 @@ def _machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
     name = names[0].split(":", 1)[1].strip() if names else platform.processor()
-    return {"processor": name, "cores": len(os.sched_getaffinity(0)), "system": platform.system()}
+    return {
+        "processor": name,
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.system(),
+        "sides write to": str(scratch()),
+    }
 
 
 def _write(results: Results, quick: bool, seconds: float) -> None:
