@@ -42,11 +42,15 @@ def main() -> None:
         missed = "" if one["reached"] or quick else "MISSED"
         table.add_row(one["what"], f"{one['figure']:.3g}{one['unit']}", goal, least, missed)
     Console(width=None if sys.stdout.isatty() else 130).print(table)
-    print(f"{time.monotonic() - start:.0f} s; raw samples in bench/{OUT.name}")
+    print(f"{time.monotonic() - start:.0f} s; raw samples in bench/{_target(quick).name}")
     if quick:
         print("This was the quick form, of little data: fixed costs weigh more, and nothing is held against a goal.")
     else:
         draw(results, CHART)
+
+
+def _target(quick: bool) -> Path:
+    return OUT.with_name("results-quick.json") if quick else OUT
 
 
 def _machine() -> dict[str, Any]:
@@ -72,8 +76,7 @@ def _write(results: Results, quick: bool, seconds: float) -> None:
         "goals": results.goals,
         "samples": results.samples,
     }
-    target = OUT.with_name("results-quick.json") if quick else OUT
-    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    _target(quick).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from pybase64 import b64decode, urlsafe_b64decode
 
 from bench import data as bench_data
-from log_assets.records import lines, row
+from log_assets.records import codec, lines
 from log_assets.records.lineset import MEMBER_ROWS, union
 
 _AT_ONCE = 4096
@@ -29,7 +29,11 @@ def run(data: Path, out: Path, cores: int) -> float:
     tokens = [item["data"] for file in bench_data.bodies(data) for item in json.loads(file.read_bytes())]
     mix = (data / "mix").read_text()
     records = list(bench_data.records(mix, range(len(tokens)), len(tokens)))
-    found = [one.line for one in row.encode(records, bench_data.BASE) if isinstance(one, row.Row)]
+    found = [
+        line
+        for some in codec.encode([repr(one).encode() for one in records], bench_data.BASE).lines.values()
+        for line in some
+    ]
     members = [bytes(content) for content in union(found).contents(MEMBER_ROWS)]
     texts = [repr(one).encode() for one in records if "'" not in one["name"]]
     swap = bytes.maketrans(b"'", b'"')
