@@ -10,7 +10,7 @@ from bench.data import BASE, HOUR, MIXES, records
 from bench.ours import ready
 from log_assets.lake import layout
 from log_assets.lake.open import open_lake
-from log_assets.records import lines, row
+from log_assets.records import codec, lines, row
 from log_assets.steps.pool import Pool
 from log_assets.steps.union import SortedSet, unite
 
@@ -26,9 +26,8 @@ def rows(folder: Path, total: int, files: int) -> Path:
 
 
 def _write(folder: Path, total: int, count: int, number: int) -> None:
-    made = list(records(MIXES[0], range(number * count, (number + 1) * count), total))
-    found = [one.line for one in row.encode(made, BASE) if isinstance(one, row.Row)]
-    packed = lines.pack(lines.content_of(found))
+    made = [repr(one).encode() for one in records(MIXES[0], range(number * count, (number + 1) * count), total)]
+    packed = lines.pack(lines.content_of(codec.encode(made, BASE).lines[HOUR]))
     window = layout.window_name(BASE, f"{number:032x}")
     open_lake((folder / "lake").as_uri()).put(
         layout.rows_key(HOUR, window, row.ROW_VERSION, packed.digest), packed.data

@@ -97,8 +97,9 @@ def sides(size: Size, results: Results) -> None:
         for mix in data.MIXES:
             folder = dataset(mix, records)
             # Of the mix that the goals are about more rounds, and most of the two sides that are short and compared.
-            rounds_of_peers = min(rounds, size.repeats)
-            for round_ in range(rounds if mix == data.MIXES[0] else min(rounds, 2)):
+            is_first = mix == data.MIXES[0]
+            rounds_of_peers = size.repeats if is_first else 1
+            for round_ in range(rounds if is_first else min(rounds, 2)):
                 for side in ("script", "with_dlt", "with_polars", "floor", "ours"):
                     if side == "with_polars" and mix == "odd records":
                         continue  # it breaks on them
