@@ -2,12 +2,11 @@
 
 A *plain* record is the repr of a dict (or its JSON, spaced alike) with exactly the real record's keys in their order,
 texts of printable ASCII without quotes or backslashes, a method that shortens and an `inDate` with milliseconds and Z.
-One pattern over the joined batch finds these and takes them apart. Of the parts, the user ids and the dates are
-converted as columns of bytes; what stands between them takes few values, each converted once a batch. A line is its
-parts joined, so it is never parsed or written as JSON at all. In such a text no quote, escape, constant or number can
-mean something else than it says, so the line is the one that `row` makes of the parsed record: the tests hold that.
-Whatever is not plain is left to `payload` and `row`, record by record. `odd_lines` is the way back: it leaves, of an
-hour's lines, those that are not plain to be checked one by one.
+One pattern cuts the joined batch, and the parts tell what is plain. Ids and dates are looked at and converted as
+columns of bytes; what stands between them takes few values, each converted once a batch. A line is its parts joined,
+never parsed or written as JSON. In such a text no quote, escape, constant or number can mean something else than it
+says, so the line is the one that `row` makes of the parsed record: the tests hold that. Whatever is not plain is left
+to `payload` and `row`. `odd_lines` is the way back: of an hour's lines it leaves those that are not plain.
 """
 
 from __future__ import annotations
