@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import data
+from bench.child import scratch
 
 CACHE = Path(__file__).parent.parent / ".cache" / "bench"
 ROOT = Path(__file__).parent.parent
@@ -174,15 +176,17 @@ def compaction(size: Size, results: Results) -> None:
 
 
 def _coreutils(folder: Path) -> dict[str, float]:
-    command = f"zcat {folder}/lake/rows/*/*.gz | LC_ALL=C sort -u --parallel=1 | gzip -6 > {folder}/sorted.gz"
-    core = sorted(os.sched_getaffinity(0))[0]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(["taskset", "-c", str(core), "bash", "-c", command], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "bytes": (folder / "sorted.gz").stat().st_size,
-    }
+    with tempfile.TemporaryDirectory(prefix="log_assets-bench-", dir=scratch()) as out:
+        target = Path(out) / "sorted.gz"
+        command = f"zcat {folder}/lake/rows/*/*.gz | LC_ALL=C sort -u --parallel=1 | gzip -6 > {target}"
+        core = sorted(os.sched_getaffinity(0))[0]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(["taskset", "-c", str(core), "bash", "-c", command], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {
+            "seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            "bytes": target.stat().st_size,
+        }
 
 
 def memory(size: Size, results: Results) -> None:
