@@ -15,11 +15,9 @@ import pandas as pd
 
 from bench.data import HOUR, RETURNING_USERS
 from log_assets.catalog import Catalog, Move, Partition
-from log_assets.catalog.open import open_catalog
 from log_assets.hour import Hour
 from log_assets.lake import layout
-from log_assets.lake.open import open_lake
-from log_assets.query.open import open_engine
+from log_assets.ports import open_catalog, open_engine, open_lake
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
 from log_assets.records.lineset import pack, union
@@ -107,7 +105,7 @@ def _hour(folder: Path, records: int, number: int) -> Partition:
     everything = union(made)
     packed = pack(everything)
     lake = open_lake((folder / "lake").as_uri())
-    lake.put(layout.generation_key(hour, packed.digest), packed.data)
+    lake.put(layout.lines_key(hour, packed.digest), packed.data)
     summary = Summary.of(len(everything), everything.record_ids(), len(packed.data), packed.size, row.ROW_VERSION)
     location = lake.location(layout.generation_folder(hour, packed.digest))
     return Partition(hour, packed.digest, location, summary, datetime.now(UTC))

@@ -9,10 +9,11 @@ from pathlib import Path
 from bench.data import BASE, HOUR, MIXES, records
 from bench.ours import ready
 from log_assets.lake import layout
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_lake
 from log_assets.records import codec, lines, row
 from log_assets.steps.pool import Pool
-from log_assets.steps.union import SortedSet, unite
+from log_assets.steps.sorted_set import SortedSet
+from log_assets.steps.union import unite
 
 
 def rows(folder: Path, total: int, files: int) -> Path:
@@ -45,6 +46,6 @@ def run(data: Path, out: Path, cores: int) -> dict[str, float]:
             for entry in lake.entries(f"{layout.ROWS}/{HOUR}")
         ]
         united = unite(lake, sets, pool)
-        open_lake(out.as_uri()).put(layout.generation_key(HOUR, united.packed.digest), united.packed.data)
+        open_lake(out.as_uri()).put(layout.lines_key(HOUR, united.packed.digest), united.packed.data)
         seconds, wall = clock() - start, time.perf_counter() - begun
         return {"seconds": seconds, "wall": wall, "records": united.records}

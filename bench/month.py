@@ -11,14 +11,13 @@ from pathlib import Path
 
 from bench import ours
 from bench.data import HOUR
-from log_assets.catalog.open import open_catalog
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_catalog, open_lake
 from log_assets.records.token import Keyring
 from log_assets.steps import audit
 from log_assets.steps.compact import compact_all
-from log_assets.steps.fetch import transform_all
 from log_assets.steps.pool import Pool
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
+from log_assets.steps.transform import transform_all
 
 
 def backfill_of(data: Path, hours: int, single_runs: int) -> dict[str, float]:

@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.data import bodies
-from log_assets.catalog.open import open_catalog
 from log_assets.lake import Lake
 from log_assets.lake.format import check_format
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_catalog, open_lake
 from log_assets.records.token import Keyring
 from log_assets.steps.capture import put_window
-from log_assets.steps.fetch import transform_all
 from log_assets.steps.pool import Pool
 from log_assets.steps.publish import Published, publish
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
+from log_assets.steps.transform import transform_all
 
 
 def capture(data: Path, out: Path) -> Lake:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.data import bodies
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_lake
 from log_assets.records.token import Keyring
 from log_assets.source import Body
 from log_assets.steps.capture import Capturer

@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from log_assets.catalog.glue import table_input
-from log_assets.query.sql import VIEW, saved_queries, view_ddl
+from log_assets.catalog.glue_table import table_input
+from log_assets.query import VIEW
+from log_assets.query.sql import saved_queries, view_ddl
 
 TEMPLATE = Path(__file__).parent / "template.yaml"
 

@@ -1,5 +1,5 @@
 """`python -m log_assets` is `log-assets`."""
 
-from log_assets.cli import main
+from log_assets.commands.cli import main
 
 main()

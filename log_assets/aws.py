@@ -1,4 +1,4 @@
-"""What every client of AWS shares: session, time-outs, retries, and what mends a refusal.
+"""What every client of AWS shares: session, time-outs, retries, and hints for what a service refuses.
 
 Region, profile, credentials, endpoint (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<SERVICE>`) and retries
 (`AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE`) come from the standard variables and files, for all of them alike.
@@ -7,13 +7,14 @@ Region, profile, credentials, endpoint (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_<S
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.loaders
-import botocore.session
-from botocore.config import Config
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+    from botocore.session import Session as CoreSession
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
@@ -21,8 +22,8 @@ READ_SECONDS = 30
 _ATTEMPTS = 8
 _MODE = "adaptive"
 
-# A part of what a service says, and the setting or command that mends it; the first that fits counts.
-MENDS = {
+# A part of what a service says, and the setting or command that helps; the first that fits counts.
+HINTS = {
     "ExpiredToken": "the credentials have expired: sign in again (aws sso login), or set new ones",
     "token included in the request is expired": "the credentials have expired: sign in again, or set new ones",
     "InvalidAccessKeyId": "check the AWS credentials (aws sts get-caller-identity)",
@@ -47,34 +48,52 @@ MENDS = {
 }
 
 
-def mend(said: str, others: Mapping[str, str] | None = None) -> str | None:
-    """What mends a refusal of which a service said `said`; `others` are looked at first."""
-    found = {**(others or {}), **MENDS}
+def hint(said: str, others: Mapping[str, str] | None = None) -> str | None:
+    """What to do about a refusal of which a service said `said`; `others` come first."""
+    found = {**(others or {}), **HINTS}
     return next((what for part, what in found.items() if part.lower() in said.lower()), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """boto3's session, and what of the standard variables and files botocore alone tells.
+
+    Attributes:
+        boto3: makes the clients.
+        region: AWS_REGION's, the profile's, or None.
+        attempts: how often a call is tried in all.
+        retry_mode: botocore's name for how it waits between two tries.
+    """
+
+    boto3: boto3.Session
+    region: str | None
+    attempts: int
+    retry_mode: str
+
+    @property
+    def config(self) -> Config:
+        """For a client of boto3's."""
+        from botocore.config import Config
+
+        retries: Any = {"mode": self.retry_mode, "total_max_attempts": self.attempts}
+        return Config(retries=retries, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+
+
 @cache
-def _loader() -> botocore.loaders.Loader:
-    return botocore.loaders.create_loader()
+def _loader() -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
-def session() -> boto3.Session:
+def session() -> Session:
     """A session as the environment is now. All of them read the services' descriptions once: 100 ms a client."""
-    core = botocore.session.get_session()
+    import boto3
+    import botocore.session
+
+    core: CoreSession = botocore.session.get_session()
     core.register_component("data_loader", _loader())
-    return boto3.Session(botocore_session=core)
-
-
-def attempts(session: boto3.Session) -> int:
-    """How often a call is tried in all."""
-    return int(session._session.get_config_variable("max_attempts") or _ATTEMPTS)
-
-
-def config(session: boto3.Session) -> Config:
-    """For a client of boto3's."""
-    mode: Any = session._session.get_config_variable("retry_mode") or _MODE
-    return Config(
-        retries={"mode": mode, "total_max_attempts": attempts(session)},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-    )
+    made = boto3.Session(botocore_session=core)
+    attempts = core.get_config_variable("max_attempts") or _ATTEMPTS
+    mode = core.get_config_variable("retry_mode") or _MODE
+    return Session(made, made.region_name, int(attempts), str(mode))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
-from log_assets.assets import build_assets
-from log_assets.automation import FETCH, HOURS, Rules, build_sensor, tidy_job
-from log_assets.resources import Resources, resources
+from log_assets.defs.assets import build_assets
+from log_assets.defs.jobs import FETCH, HOURS, tidy_job
+from log_assets.defs.resources import resources
+from log_assets.defs.sensors import Rules, build_sensor
+from log_assets.ports import Ports
 from log_assets.settings import Settings
 
 
@@ -41,12 +42,8 @@ def build_defs(
         assets=[build_assets(first)],
         jobs=[HOURS, FETCH, tidy_job],
         sensors=[build_sensor(first, rules)],
-        resources={**_by_name(resources(settings, by_name=True)), **(resource_overrides or {})},
+        resources={**resources(Ports(settings)), **(resource_overrides or {})},
     )
-
-
-def _by_name(found: Resources) -> dict[str, Any]:
-    return {field.name: getattr(found, field.name) for field in fields(found)}
 
 
 @dg.definitions

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from log_assets.errors import HourError
 
-FORMAT = "%Y-%m-%d-%H"
+PARTITION_FORMAT = "%Y-%m-%d-%H"
+
+Clock = Callable[[], datetime]
+"""Gives the time now, aware: steps are given a clock and never look at one."""
+
 _SHAPE = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}", re.ASCII)
 _LENGTH = timedelta(hours=1)
 
@@ -27,7 +31,7 @@ class Hour(str):
         if not _SHAPE.fullmatch(text):
             raise HourError(f"{text!r} is no hour: write it as YYYY-MM-DD-HH in UTC, like 2023-03-10-01")
         try:
-            datetime.strptime(text, FORMAT).replace(tzinfo=UTC)
+            datetime.strptime(text, PARTITION_FORMAT).replace(tzinfo=UTC)
         except ValueError:
             raise HourError(f"{text!r} is no hour of the calendar: hours run from 00 to 23, in UTC") from None
         return super().__new__(cls, text)
@@ -41,7 +45,7 @@ class Hour(str):
 
     @property
     def start(self) -> datetime:
-        return datetime.strptime(self, FORMAT).replace(tzinfo=UTC)
+        return datetime.strptime(self, PARTITION_FORMAT).replace(tzinfo=UTC)
 
     @property
     def end(self) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from dotenv import load_dotenv
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -13,7 +13,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from log_assets.errors import HourError, SettingError
 from log_assets.hour import Hour
-from log_assets.records.token import Keyring
+
+if TYPE_CHECKING:
+    from log_assets.records.token import Keyring
 
 DOTENV = ".env"
 DEMO_SOURCE = "demo://"
@@ -127,6 +129,8 @@ class Settings(BaseSettings):
         if self.f_key is None:
             where = "run log-assets init" if self.is_demo else f"put f_key=… into {DOTENV} or the environment"
             raise SettingError(f"f_key is not set, so nothing can be decrypted (capture goes on without it): {where}")
+        from log_assets.records.token import Keyring
+
         return Keyring.parse(self.f_key.get_secret_value())
 
     @property

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from log_assets.catalog.open import open_catalog
 from log_assets.hour import Hour
-from log_assets.lake.open import open_lake
-from log_assets.steps.compact import read_generation
+from log_assets.ports import open_catalog, open_lake
+from log_assets.steps.generations import read_lines
 from log_assets_tests.aws_proxy import Proxy, Refusal
 from log_assets_tests.kit import Kit, body, record
-from log_assets_tests.test_cli import Shell
+from log_assets_tests.shell import Shell
 
 FIRST = [record(number) for number in range(5)]
 HANG_SECONDS = 1.5
@@ -53,4 +52,4 @@ class Account(Shell):
     def published(self) -> dict[Hour, tuple[str, Any, list[bytes]]]:
         """Every partition: its digest, what is known of it, and the lines it points at."""
         found = list(open_catalog(f"glue://{self.database}", self.lake.url).partitions())
-        return {p.hour: (p.digest, p.summary, read_generation(self.lake, p.hour, p.digest)) for p in found}
+        return {p.hour: (p.digest, p.summary, read_lines(self.lake, p.hour, p.digest)) for p in found}

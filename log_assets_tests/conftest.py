@@ -19,6 +19,7 @@ from log_assets_tests.aws_local import CREDENTIALS, moto
 from log_assets_tests.aws_proxy import proxy
 from log_assets_tests.kit import CONFORMANCE, Kit
 from log_assets_tests.maven import NoJava
+from log_assets_tests.shell import Shell
 from log_assets_tests.trino_server import trino
 from log_assets_tests.world import World
 
@@ -79,6 +80,11 @@ def athena_server(aws: str, trino_url: str, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def kit(tmp_path: Path) -> Kit:
     return Kit(tmp_path)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -4,19 +4,18 @@ While the file `hold` stands in LOG_ASSETS_HOME, a compaction that is about to w
 and waits.
 """
 
-import os
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from log_assets.automation import Rules
 from log_assets.definitions import build_defs
+from log_assets.defs.resources import resources
+from log_assets.defs.sensors import Rules
 from log_assets.lake import Lake
-from log_assets.resources import LakeResource
+from log_assets.ports import Ports
 from log_assets.settings import Settings
 
 RULES = Rules(
@@ -46,13 +45,12 @@ class HeldLake:
         return self._inner.put(key, content)
 
 
-class HeldLakeResource(LakeResource):
-    def open(self) -> Lake:
-        opener: Callable[[], Lake] = super().open
-        return HeldLake(opener(), Path(os.environ["LOG_ASSETS_HOME"]))  # type: ignore[return-value]
+class HeldPorts(Ports):
+    def lake(self) -> Lake:
+        return HeldLake(super().lake(), self.settings.home)  # type: ignore[return-value]
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     settings = Settings.load()
-    return build_defs({"lake": HeldLakeResource(url=settings.lake_url)}, settings, RULES)
+    return build_defs(resources(HeldPorts(settings)), settings, RULES)

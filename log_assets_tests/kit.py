@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.catalog.open import open_catalog
 from log_assets.hour import Hour
 from log_assets.lake import Lake
 from log_assets.lake.format import check_format
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_catalog, open_engine, open_lake
 from log_assets.query import QueryEngine
-from log_assets.query.open import open_engine
 from log_assets.records import row
+from log_assets.records.summary import Summary
 from log_assets.records.token import Keyring
+from log_assets.steps import generations
 from log_assets.steps.capture import put_window
-from log_assets.steps.compact import read_generation
+from log_assets.steps.generations import Generation, read_lines
 from log_assets.steps.publish import Published, publish
-from log_assets.steps.transform import Receipt, WrongKey, transform
+from log_assets.steps.receipts import Receipt
+from log_assets.steps.transform import WrongKey, transform
 
 Record = dict[str, Any]
 BASE = datetime(2023, 3, 10, 1, 0, tzinfo=UTC)
@@ -83,6 +86,12 @@ def body(keyring: Keyring, records: Sequence[Record], write: Any = repr) -> byte
     )
 
 
+def partition(hour: Hour, digest: str) -> Partition:
+    """A partition with the least and the greatest ids, for tests of what a catalog keeps."""
+    summary = Summary(3, 100, 400, ((-(2**63), -5), (7, 2**63 - 1)), 1, 1)
+    return Partition(hour, digest, f"file:///lake/compact/{hour}/{digest}/", summary, BASE + timedelta(hours=1))
+
+
 @dataclass
 class Kit:
     """A lake, a catalog and a key in a folder, and a clock that stands still until it is moved."""
@@ -140,10 +149,35 @@ class Kit:
 
     def records(self, hour: Hour = H0) -> list[Record]:
         """The published hour's records, as the object that the partition points at holds them."""
-        return row.restore(read_generation(self.lake, hour, self.partition(hour).digest))
+        return row.restore(read_lines(self.lake, hour, self.partition(hour).digest))
 
     def ids(self, hour: Hour = H0) -> list[int]:
         return sorted(one["record_id"] for one in self.records(hour))
 
     def keys(self, prefix: str) -> list[str]:
         return [entry.key for entry in self.lake.entries(prefix)]
+
+    def rows_keys(self, hour: Hour = H0) -> list[str]:
+        return self.keys(f"rows/{hour}")
+
+    def manifests(self, hour: Hour = H0) -> list[Generation]:
+        """Every manifest of the published generation."""
+        state = generations.read(self.lake, self.catalog, [hour])[hour]
+        return generations.manifests(self.lake, hour, self.partition(hour).digest, state.current)
+
+    def folded(self, hour: Hour = H0) -> frozenset[str]:
+        """The rows files that the published generation holds."""
+        return frozenset().union(*(manifest.rows for manifest in self.manifests(hour)))
+
+    def stale(self, *hours: Hour) -> list[Hour]:
+        """Those of `hours` with rows that are not published."""
+        states = generations.read(self.lake, self.catalog, hours)
+        return [hour for hour, state in states.items() if generations.new_rows(self.lake, state)]
+
+    def age(self, hours: float) -> None:
+        """Make everything in the lake older, by the store's clock too, and let the pipeline's clock go on."""
+        stamp = time.time() - hours * 3600
+        for path in (self.folder / "lake").rglob("*"):
+            if path.is_file():
+                os.utime(path, (stamp, stamp))
+        self.clock += timedelta(hours=hours)

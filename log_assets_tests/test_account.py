@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import boto3
 import pytest
 
-from log_assets.account import looks
-from log_assets.catalog.open import open_catalog
 from log_assets.catalog.table import TABLE
+from log_assets.commands.doctor_aws import probes
 from log_assets.errors import LogAssetsError
+from log_assets.ports import open_catalog
 from log_assets_tests.account import FIRST, MOVED, Account
 from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
 from log_assets_tests.aws_proxy import Call, Refusal
@@ -27,7 +27,7 @@ def workgroups(account: Account) -> Iterator[AthenaServer]:
 
 
 def look(account: Account, what: str, query_url: str = "athena://logs") -> str:
-    return looks(account.lake.url, f"glue://{account.database}", query_url)[what]()
+    return probes(account.lake.url, f"glue://{account.database}", query_url)[what]()
 
 
 def said(account: Account, what: str, query_url: str = "athena://logs") -> str:
@@ -65,10 +65,10 @@ def test_init_and_doctor_say_what_they_did_and_saw(account: Account) -> None:
     assert [entry.key for entry in account.lake.entries("")] == ["lake.json"]
 
 
-def test_init_mends_the_table_and_says_what_it_was(account: Account) -> None:
+def test_init_repairs_the_table_and_says_what_it_was(account: Account) -> None:
     catalog = open_catalog(f"glue://{account.database}", account.lake.url)
-    assert catalog.mend().startswith("made ")
-    assert catalog.mend() == "as it should be"
+    assert catalog.repair().startswith("made ")
+    assert catalog.repair() == "as it should be"
     client = boto3.client("glue")
     keep = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
     changes: dict[str, Callable[[dict], object]] = {
@@ -84,7 +84,7 @@ def test_init_mends_the_table_and_says_what_it_was(account: Account) -> None:
         client.update_table(DatabaseName=account.database, TableInput={part: table[part] for part in keep})
         with pytest.raises(LogAssetsError, match=f"its {name} is not as athena_sql/tables says; run log-assets init"):
             catalog.ensure()
-        assert catalog.mend() == f"mended the table {TABLE}: its {name} was changed by hand"
+        assert catalog.repair() == f"repaired the table {TABLE}: its {name} was changed by hand"
         catalog.ensure()
 
 
@@ -109,7 +109,7 @@ def test_expired_credentials(account: Account) -> None:
 
 def test_a_bucket_that_is_missing_elsewhere_or_anothers(account: Account) -> None:
     assert account.bucket in look(account, "bucket")
-    missing = looks("s3://no-such-bucket-here/x", "sqlite:///x", "duckdb://")["bucket"]
+    missing = probes("s3://no-such-bucket-here/x", "sqlite:///x", "duckdb://")["bucket"]
     with pytest.raises(LogAssetsError, match=r"aws s3 mb s3://no-such-bucket-here --region eu-central-1"):
         missing()
     account.between.fault = lambda call: MOVED

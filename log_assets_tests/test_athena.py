@@ -14,13 +14,12 @@ import boto3
 import pytest
 import trino
 
-from log_assets.checks import SOUND, Result, evaluate
+from log_assets.defs.checks import SOUND, Result, evaluate
 from log_assets.errors import NotFound, QueryError, SettingError
+from log_assets.ports import open_catalog, open_engine
 from log_assets.query import QueryEngine
-from log_assets.query.open import open_engine
-from log_assets.resources import CatalogResource, QueryResource
 from log_assets.steps import audit
-from log_assets.steps.pool import alone
+from log_assets.steps.pool import serial_pool
 from log_assets.steps.restore import restore
 from log_assets_tests.athena_server import AthenaServer, Refused, WorkGroup
 from log_assets_tests.aws_proxy import Call, Fault, Refusal, proxy
@@ -224,10 +223,12 @@ def test_every_call_of_athena_fails_and_the_next_check_passes(
     """Each call that an hour's check makes fails, and fails again: the check says so, nothing else changes, and the
     next one passes; a call that fails once is not noticed."""
     before = list(kit.catalog.partitions())
-    resource = QueryResource(url="athena://logs", catalog=CatalogResource(url=kit.catalog.url, lake_url=kit.lake.url))
+
+    def engine() -> QueryEngine:
+        return open_engine("athena://logs", open_catalog(kit.catalog.url, kit.lake.url))
 
     def check() -> Result:
-        (result,) = evaluate([SOUND], kit.lake, kit.catalog, resource, [H0], pool=alone())
+        (result,) = evaluate([SOUND], kit.lake, kit.catalog, engine, [H0], pool=serial_pool())
         return result
 
     with (

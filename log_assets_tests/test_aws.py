@@ -18,8 +18,7 @@ from log_assets.steps import audit
 from log_assets.steps.publish import Published, publish
 from log_assets.steps.restore import restore
 from log_assets.steps.tidy import tidy
-from log_assets_tests.kit import H0, Kit, real_records, record
-from log_assets_tests.test_catalog import partition
+from log_assets_tests.kit import H0, Kit, partition, real_records, record
 
 H1 = H0.plus(1)
 
@@ -87,7 +86,7 @@ def test_a_table_that_someone_changed_is_named_and_mended_by_init(cloud: Kit) ->
         client.update_table(DatabaseName=database, TableInput={name: table[name] for name in keep})
         with pytest.raises(CatalogError, match=r"was changed by hand: its column .* run log-assets init"):
             cloud.catalog.ensure()
-        cloud.catalog.mend()
+        cloud.catalog.repair()
         cloud.catalog.ensure()
     assert cloud.ids() == [1]
 
@@ -160,7 +159,7 @@ def test_an_update_that_another_one_follows_at_once_is_a_conflict(cloud: Kit) ->
 def test_a_partition_that_fails_leaves_the_others_done_and_a_rerun_repairs_it(
     cloud: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("log_assets.catalog.glue.time.sleep", lambda _: None)
+    monkeypatch.setattr("log_assets.catalog.glue._FIRST_WAIT", 0)
     client, _ = glue(cloud)
     cloud.land([record(1), record(3601)])
 
@@ -207,7 +206,7 @@ def test_no_region_is_one_clear_error(aws: str, monkeypatch: pytest.MonkeyPatch)
 def test_more_id_ranges_than_a_parameter_holds_are_read_from_the_manifest(
     cloud: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("log_assets.catalog.glue._RANGES_KEPT", 3)
+    monkeypatch.setattr("log_assets.catalog.glue_table.RANGES_KEPT", 3)
     cloud.land([record(number) for number in range(0, 40, 2)])
     cloud.publish(H0)
     summary = cloud.partition().summary

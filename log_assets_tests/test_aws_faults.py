@@ -6,6 +6,7 @@ expiry, would give another.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +15,12 @@ import boto3
 import pytest
 
 from log_assets.catalog import Move, Moved
-from log_assets.catalog.open import open_catalog
 from log_assets.catalog.table import TABLE
 from log_assets.errors import CatalogError
+from log_assets.ports import open_catalog
 from log_assets_tests.account import FIRST, HANG_SECONDS, MOVED, Account
 from log_assets_tests.aws_proxy import Call, Fault, Refusal
-from log_assets_tests.kit import H0, record
-from log_assets_tests.test_catalog import partition
+from log_assets_tests.kit import H0, partition, record
 
 H1 = H0.plus(1)
 SECOND = [record(number) for number in (*range(3, 9), *range(3600, 3604))]
@@ -219,10 +219,10 @@ def test_a_call_that_fails_once_is_not_noticed(account: Account, fault: Fault) -
 
 
 def test_glue_that_refuses_partitions_for_the_moment_is_asked_again(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("log_assets.catalog.glue.time.sleep", waits.append)
+    caplog.set_level(logging.INFO, "log_assets")
+    monkeypatch.setattr("log_assets.catalog.glue._FIRST_WAIT", 0.01)
     account.done("init")
     catalog: Any = open_catalog(f"glue://{account.database}", account.lake.url)
     client = catalog._client
@@ -247,7 +247,9 @@ def test_glue_that_refuses_partitions_for_the_moment_is_asked_again(
     catalog._client = Refusing()
     moves = [Move(None, partition(hour, "a")) for hour in (H0, H1)]
     assert catalog.move(moves) == {H0: Moved.DONE, H1: Moved.DONE}
-    assert waits == [1, 2]
+    assert [record.args[0] for record in caplog.records if "refused for the moment" in record.message] == pytest.approx(
+        [0.01, 0.02]
+    )
     refused["left"] = 99
     outcome = catalog.move([Move(None, partition(H1, "b"))])[H1]
     assert isinstance(outcome, CatalogError)

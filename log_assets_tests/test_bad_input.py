@@ -15,9 +15,9 @@ from log_assets.records.reject import Reason
 from log_assets.records.token import Keyring
 from log_assets.steps import audit
 from log_assets.steps.capture import put_window
-from log_assets.steps.transform import Receipt
+from log_assets.steps.receipts import Receipt
+from log_assets_tests.bad_payloads import BAD as BAD_PAYLOADS
 from log_assets_tests.kit import H0, Kit, envelope, record
-from log_assets_tests.test_payload import BAD as BAD_PAYLOADS
 
 GOOD = [record(number) for number in range(1, 6)]
 # Fixed, so that test names are the same in every worker.
@@ -126,7 +126,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from log_assets.errors import LakeError
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_lake
 lake = open_lake(Path(sys.argv[1]).as_uri())
 try:
     for number in range(100):

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from log_assets.catalog.open import open_catalog
 from log_assets.hour import hours_between
+from log_assets.ports import open_catalog
 from log_assets.records.token import Keyring
 from log_assets_tests.athena_server import AthenaServer
 from log_assets_tests.aws_proxy import proxy

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from log_assets.errors import LakeError, SourceError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_lake
 from log_assets.records import lines
 from log_assets.records.token import Keyring
 from log_assets.source import Body
@@ -25,31 +25,10 @@ from log_assets.source.demo_server import DemoServer
 from log_assets.source.folder import FolderSource
 from log_assets.steps import audit
 from log_assets.steps.capture import Capturer, Pace, capture_all, watch
-from log_assets.steps.fetch import transform_all
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
+from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import Kit, body, record
-
-
-class Scripted:
-    """A source that shows what it is told to; an error is raised."""
-
-    url = "https://source.test/logs"
-    has_history = False
-    rolling = True
-
-    def __init__(self, *shown: bytes | Exception) -> None:
-        self.shown = list(shown)
-
-    def windows(self) -> Iterator[Body]:
-        now = self.shown.pop(0) if len(self.shown) > 1 else self.shown[0]
-        if isinstance(now, Exception):
-            raise now
-        yield Body(now, self.url)
-
-    def history(self, start: datetime, end: datetime) -> Iterator[Body]:
-        raise NotImplementedError
-
-    def close(self) -> None: ...
+from log_assets_tests.scripted import Scripted
 
 
 class Refusing:

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from log_assets.catalog import Catalog, Move, Moved, Partition
-from log_assets.catalog.open import open_catalog
+from log_assets.catalog import Catalog, Move, Moved
 from log_assets.errors import CatalogError, SettingError
 from log_assets.hour import Hour
-from log_assets.records.summary import Summary
+from log_assets.ports import open_catalog
+from log_assets_tests.kit import partition
 
 NOW = datetime(2023, 3, 10, 2, 0, 1, 5, tzinfo=UTC)
 LAKE = "file:///lake"
 H1, H2, H3 = Hour("2023-03-10-01"), Hour("2023-03-10-02"), Hour("2023-03-10-03")
-
-
-def partition(hour: Hour, digest: str) -> Partition:
-    summary = Summary(3, 100, 400, ((-(2**63), -5), (7, 2**63 - 1)), 1, 1)
-    return Partition(hour, digest, f"file:///lake/compact/{hour}/{digest}/", summary, NOW)
 
 
 @pytest.fixture(params=["sqlite", "glue"])

@@ -11,66 +11,19 @@ import sqlite3
 import stat
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from log_assets.cli import main
 from log_assets.hour import Hour
 from log_assets.records import lines
 from log_assets.records.token import Keyring
 from log_assets.source.demo import DemoRecords
 from log_assets.source.demo_server import DemoServer
 from log_assets_tests.kit import H0, body, real_records, record
+from log_assets_tests.shell import Shell
 
 H1 = H0.plus(1)
-
-
-class Shell:
-    """Runs commands in a folder with an environment of its own, as separate invocations would."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.monkeypatch = folder, monkeypatch
-        self.keyring = Keyring.parse(Keyring.generate())
-        self.source = folder / "source"
-        self.source.mkdir()
-        self.set(START_HOUR="2023-03-10-00")
-        monkeypatch.chdir(folder)
-
-    def set(self, **variables: str) -> None:
-        for name, value in variables.items():
-            self.monkeypatch.setenv(name, value)
-
-    def use_folder(self, key: str | None = None) -> None:
-        key = key or Keyring.generate()
-        self.keyring = Keyring.parse(key)
-        self.set(SOURCE_URL=self.source.as_uri(), f_key=key)
-
-    def run(self, *arguments: str) -> Result:
-        return CliRunner().invoke(main, arguments)
-
-    def done(self, *arguments: str) -> str:
-        result = self.run(*arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    def failed(self, *arguments: str, code: int = 1) -> str:
-        result = self.run(*arguments)
-        assert result.exit_code == code, result.output
-        assert "Traceback" not in result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result.stderr
-
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.done("status", "--format", "json"))
-        return found
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(tmp_path, monkeypatch)
 
 
 def save(shell: Shell, name: str, records: list[dict[str, Any]]) -> None:
@@ -301,7 +254,7 @@ def test_backfill_publishes_what_is_there_and_a_bad_hour_fails_alone(shell: Shel
     from log_assets_tests.kit import Kit
 
     kit = Kit(shell.folder / "home", Keyring.parse(key))
-    from log_assets.steps.transform import pending
+    from log_assets.steps.receipts import pending
 
     for window in pending(kit.lake):
         kit.transform(window)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log_assets.hour import Hour
-from log_assets.records import codec, payload, plain, row
+from log_assets.records import codec, fast_path, payload, row
 from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
 from log_assets_tests.kit import BASE, H0, record
@@ -106,14 +106,14 @@ def test_a_batch_makes_the_lines_that_each_record_makes_alone_at_length(texts: l
 @settings(max_examples=300, deadline=None)
 @given(st.lists(PLAINEST, min_size=1, max_size=5), st.sampled_from(WRITERS[:3]))
 def test_a_plain_record_takes_the_fast_path_and_comes_back(records: list[dict[str, Any]], write: Any) -> None:
-    found = plain.encode([write(one).encode() for one in records], LANDED)
+    found = fast_path.encode([write(one).encode() for one in records], LANDED)
     long = [position for position, one in enumerate(records) if len(str(abs(one["record_id"]))) > 18]
     assert found.left == long
     lines = [line for some in found.lines.values() for line in some]
     kept = [one for position, one in enumerate(records) if position not in long]
     assert same(sorted(row.restore(lines), key=repr), sorted(kept, key=repr))
     for hour, some in found.lines.items():
-        assert plain.odd_lines(b"".join(sorted(some)), hour) == []
+        assert fast_path.odd_lines(b"".join(sorted(some)), hour) == []
 
 
 @settings(max_examples=500, deadline=None)
@@ -122,7 +122,7 @@ def test_no_line_passes_for_plain_that_is_not_sound(records: list[dict[str, Any]
     """`odd_lines` leaves every line that the checks made one by one would find fault with."""
     content = edited(b"".join(found.line for found in row.encode(records, LANDED) if isinstance(found, row.Row)), edits)
     hour = next((found.hour for found in row.encode(records, LANDED) if isinstance(found, row.Row)), H0)
-    left = plain.odd_lines(content, hour)
+    left = fast_path.odd_lines(content, hour)
     for line in content.splitlines(keepends=True):
         try:
             sound = row.fits(line) and row.hour_of_line(line) == hour and row.reencode([line]) == [line]
@@ -214,9 +214,9 @@ def test_a_keyring_of_two_reads_tokens_of_both(texts: list[bytes]) -> None:
 def test_the_hours_of_other_centuries_are_not_taken_for_this_ones() -> None:
     (found,) = row.encode([record(1)], datetime(2100, 1, 1, tzinfo=UTC))
     assert isinstance(found, row.Row)
-    assert plain.odd_lines(found.line, H0) == []
-    assert plain.odd_lines(found.line, Hour("1923-03-10-01")) == [found.line]
-    assert plain.odd_lines(found.line, H0.plus(1)) == [found.line]
+    assert fast_path.odd_lines(found.line, H0) == []
+    assert fast_path.odd_lines(found.line, Hour("1923-03-10-01")) == [found.line]
+    assert fast_path.odd_lines(found.line, H0.plus(1)) == [found.line]
 
 
 @pytest.mark.parametrize(
@@ -242,5 +242,5 @@ def test_a_line_that_is_not_plain_is_left_to_be_checked(old: bytes, new: bytes) 
     lines = [found.line, found.line.replace(old, new, 1)]
     assert lines[0] != lines[1]
     # What is left of it tells that something is wrong, and the line beside it is not touched.
-    assert b"".join(plain.odd_lines(b"".join(lines), H0))
-    assert plain.odd_lines(lines[0] + lines[0], H0) == []
+    assert b"".join(fast_path.odd_lines(b"".join(lines), H0))
+    assert fast_path.odd_lines(lines[0] + lines[0], H0) == []

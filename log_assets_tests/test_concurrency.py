@@ -20,12 +20,11 @@ from log_assets.records.token import Keyring
 from log_assets.source import Body
 from log_assets.steps.capture import capture_all, put_window
 from log_assets.steps.compact import compact
-from log_assets.steps.fetch import transform_all
 from log_assets.steps.publish import Published, publish
+from log_assets.steps.receipts import Receipt, pending
 from log_assets.steps.tidy import tidy
-from log_assets.steps.transform import Receipt, pending
+from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import H0, Kit, body, record
-from log_assets_tests.test_steps import age
 
 
 class Hooked:
@@ -56,7 +55,7 @@ def published(outcome: dict[Any, Published | LogAssetsError]) -> Published:
 
 def pointed_at_exists(kit: Kit) -> None:
     partition = kit.partition()
-    assert kit.lake.exists(layout.generation_key(H0, partition.digest))
+    assert kit.lake.exists(layout.lines_key(H0, partition.digest))
 
 
 def test_a_compaction_suspended_before_its_move_while_another_publishes(kit: Kit) -> None:
@@ -80,7 +79,7 @@ def test_a_compaction_suspended_longer_than_any_grace_while_all_is_published_and
     def meanwhile() -> None:
         kit.land([record(3)])
         kit.publish(H0)
-        age(kit, 30)
+        kit.age(30)
         assert tidy(kit.lake, kit.catalog, kit.now()).rows == 3
 
     catalog: Any = Hooked(kit.catalog, move=meanwhile)
@@ -94,7 +93,7 @@ def test_rows_that_are_tidied_between_listing_and_reading_are_read_from_the_gene
 
     def meanwhile() -> None:
         kit.publish(H0)
-        age(kit, 30)
+        kit.age(30)
         assert tidy(kit.lake, kit.catalog, kit.now()).rows == 1
 
     # The catalog is read after the listing of rows: whoever reads it between sees either the rows or the generation.
@@ -127,7 +126,7 @@ def test_a_published_generation_that_someone_deleted_is_made_again_or_named(kit:
     published(publish(kit.lake, kit.catalog, [H0], kit.now))
     assert kit.partition() == before
     assert kit.ids() == [1]
-    age(kit, 30)
+    kit.age(30)
     tidy(kit.lake, kit.catalog, kit.now())
     kit.lake.delete(kit.keys("compact"))
     (outcome,) = publish(kit.lake, kit.catalog, [H0], kit.now).values()
@@ -139,7 +138,7 @@ def test_a_tidy_suspended_before_it_deletes_while_late_rows_come(kit: Kit) -> No
     for number in (1, 2):
         kit.land([record(number)])
         kit.publish(H0)
-    age(kit, 30)
+    kit.age(30)
 
     def meanwhile() -> None:
         kit.land([record(3)])
@@ -262,7 +261,7 @@ def test_any_order_of_steps_loses_nothing(tmp_path_factory: pytest.TempPathFacto
                 kit.publish(H0)
                 assert set(kit.ids()) == landed
             case "age":
-                age(kit, 30)
+                kit.age(30)
             case "tidy":
                 tidy(kit.lake, kit.catalog, kit.now())
         if kit.catalog.get([H0]):

@@ -20,12 +20,11 @@ from log_assets.errors import CatalogError
 from log_assets.hour import Hour
 from log_assets.source import Body
 from log_assets.steps.capture import capture_all
-from log_assets.steps.fetch import transform_all
 from log_assets.steps.publish import Published, publish
+from log_assets.steps.receipts import pending
 from log_assets.steps.tidy import tidy
-from log_assets.steps.transform import pending
+from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import H0, Kit, body, record
-from log_assets_tests.test_steps import age
 
 HOURS = [H0, H0.plus(1)]
 RECORDS = [[record(number) for number in range(start, start + 5)] for start in (0, 3, 3596, 3598)]
@@ -64,7 +63,7 @@ def work(kit: Kit) -> None:
         assert not done.problems()
         outcome = publish(kit.lake, kit.catalog, HOURS, kit.now)
         assert all(isinstance(one, Published) for one in outcome.values()), outcome
-    age(kit, 30)
+    kit.age(30)
     tidy(kit.lake, kit.catalog, kit.now())
 
 
@@ -126,7 +125,7 @@ def test_killed_at_every_write(tmp_path: Path, when: str) -> None:
         assert len(kit.ids(HOURS[0])) + len(kit.ids(HOURS[1])) == len(EVERYTHING), what
         assert len(kit.keys("raw")) >= captured_before
         # Every orphan was used or tidied: what is left is what the partitions point at, with its manifests.
-        age(kit, 30)
+        kit.age(30)
         tidy(kit.lake, kit.catalog, kit.now())
         assert kit.keys("rows") == [], what
         generations = {tuple(key.split("/")[1:3]) for key in kit.keys("compact")}

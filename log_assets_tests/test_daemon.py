@@ -16,10 +16,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from log_assets.automation import HOURS_JOB, hours_of
+from log_assets.defs.keys import HOURS_JOB
+from log_assets.defs.runs import hours_of
 from log_assets.hour import Hour
 from log_assets.records.token import Keyring
-from log_assets.steps.compact import rows_keys
 from log_assets_tests.kit import H0, Kit, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -117,7 +117,7 @@ def test_what_was_there_before_late_records_an_outage_and_silence(daemon: Daemon
     kit.capture([record(4)])
     daemon.wait((daemon.home / "compacting").exists)
     kit.capture([record(5)])
-    daemon.wait(lambda: len(rows_keys(kit.lake, H0)) == 4)
+    daemon.wait(lambda: len(kit.rows_keys(H0)) == 4)
     time.sleep(TICKS)
     assert [status for status, _ in daemon.runs()].count("STARTED") == 1
     (daemon.home / "hold").unlink()
@@ -142,7 +142,7 @@ def test_what_was_there_before_late_records_an_outage_and_silence(daemon: Daemon
 def test_a_run_that_fails_is_tried_again_a_bounded_number_of_times_and_blocks_no_other(daemon: Daemon) -> None:
     kit = daemon.kit
     kit.land([record(7201)])
-    path = kit.folder / "lake" / rows_keys(kit.lake, H2)[0]
+    path = kit.folder / "lake" / kit.rows_keys(H2)[0]
     whole = path.read_bytes()
     path.write_bytes(b"damaged")
     daemon.start()

@@ -13,16 +13,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from log_assets.asset_keys import COMPACT, RAW, TABLE
-from log_assets.automation import BY_TAG, HOURS_JOB, WORK_TAG, Rules
 from log_assets.definitions import build_defs
+from log_assets.defs.keys import BY_TAG, COMPACT_LOGS, HOURS_JOB, LOGS_TABLE, RAW_LOGS, WORK_TAG
+from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
+from log_assets.defs.sensors import Rules
 from log_assets.hour import Hour, hours_between
 from log_assets.settings import Settings
-from log_assets.steps.compact import rows_keys
 from log_assets.steps.due import work_of
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
 from log_assets_tests.kit import DATA, H0, Kit, body, record
 from log_assets_tests.world import World
 
@@ -77,7 +76,7 @@ def test_the_asset_graph_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hours_begin_at_start_hour_and_the_one_in_progress_exists(world: World) -> None:
-    made = build_defs().resolve_asset_graph().get(TABLE).partitions_def
+    made = build_defs().resolve_asset_graph().get(LOGS_TABLE).partitions_def
     assert made is not None
     keys = made.get_partition_keys()
     assert keys[0] == H0.plus(-5)
@@ -89,16 +88,16 @@ def test_a_run_of_one_hour_records_metadata_and_checks_on_its_partition(world: W
     (world.source / "w.json").write_bytes(body(kit.keyring, [record(number) for number in (1, 2, 4, 5000)]))
     assert world.run("fetch_and_publish_hours", [H0]).success
     assert kit.ids() == [1, 2, 4]
-    assert world.metadata(RAW, H0)["windows"] == 1
+    assert world.metadata(RAW_LOGS, H0)["windows"] == 1
     # The hour that came along is reported too.
-    assert world.metadata(RAW, H1)["records"] == 4
-    compacted = world.metadata(COMPACT, H0)
+    assert world.metadata(RAW_LOGS, H1)["records"] == 4
+    compacted = world.metadata(COMPACT_LOGS, H0)
     assert compacted["dagster/row_count"] == 3
     assert compacted["gap_ranges"] == "3"
     assert compacted["bytes_out"] == kit.partition().summary.size
     assert kit.partition().digest in compacted["object"]
     assert compacted["preview"].records[0].data["activity"]
-    assert H0 in world.metadata(TABLE, H0)["sql"]
+    assert H0 in world.metadata(LOGS_TABLE, H0)["sql"]
     results = {
         name: world.checks(name)[H0]
         for name in ("capture_had_no_hole", "every_record_was_read", "no_record_id_is_missing", "hour_is_sound")
@@ -119,7 +118,7 @@ def test_a_range_with_a_damaged_hour_records_the_others_and_names_the_one(world:
     kit = world.kit
     kit.land([record(number * 3600) for number in range(5)])
     hours = list(hours_between(H0, H0.plus(4)))
-    bad = rows_keys(kit.lake, H2)[0]
+    bad = kit.rows_keys(H2)[0]
     (kit.folder / "lake" / bad).write_bytes(b"damaged")
     result = world.run(HOURS_JOB, hours)
     assert not result.success
@@ -129,7 +128,7 @@ def test_a_range_with_a_damaged_hour_records_the_others_and_names_the_one(world:
     assert description.startswith("1 of 5 hours failed:\n2023-03-10-03: ")
     assert bad in description
     good = [hour for hour in hours if hour != H2]
-    for asset in (COMPACT, TABLE):
+    for asset in (COMPACT_LOGS, LOGS_TABLE):
         assert world.instance.get_materialized_partitions(asset) == set(good)
     for name in ("hour_is_sound", "no_record_id_is_missing", "every_record_was_read", "capture_had_no_hole"):
         assert sorted(world.checks(name)) == good
@@ -139,8 +138,8 @@ def test_a_range_with_a_damaged_hour_records_the_others_and_names_the_one(world:
 
 def test_an_hour_for_which_nothing_came_materializes_with_no_records(world: World) -> None:
     assert world.run("fetch_and_publish_hours", [H0]).success
-    assert world.metadata(RAW, H0)["records"] == 0
-    assert world.metadata(COMPACT, H0)["dagster/row_count"] == 0
+    assert world.metadata(RAW_LOGS, H0)["records"] == 0
+    assert world.metadata(COMPACT_LOGS, H0)["dagster/row_count"] == 0
     assert world.checks("hour_is_sound")[H0].passed
     assert world.kit.partition().summary.records == 0
 
@@ -195,7 +194,7 @@ def test_the_sensor_reads_windows_and_asks_for_the_hours_that_are_stale(world: W
     assert pending(kit.lake) == []
     assert [request.partition_key for request in requests if request.partition_key] == [H0.plus(4)]
     (span,) = [request.tags for request in requests if not request.partition_key]
-    assert (span[ASSET_PARTITION_RANGE_START_TAG], span[ASSET_PARTITION_RANGE_END_TAG]) == (H0, H1)
+    assert (span[RANGE_START_TAG], span[RANGE_END_TAG]) == (H0, H1)
     assert {str(event.partition) for event in result.asset_events} == {H0, H1, H0.plus(4)}
     for request in requests:
         hours = [Hour(request.partition_key)] if request.partition_key else [H0, H1]
@@ -207,10 +206,13 @@ def test_the_sensor_reads_windows_and_asks_for_the_hours_that_are_stale(world: W
 
 def test_an_hour_in_flight_is_not_asked_for_again(world: World) -> None:
     world.kit.land([record(0), record(3600)])
-    tags = {ASSET_PARTITION_RANGE_START_TAG: H0, ASSET_PARTITION_RANGE_END_TAG: H0}
+    tags = {RANGE_START_TAG: H0, RANGE_END_TAG: H0}
     world.instance.add_run(
         dg.DagsterRun(
-            job_name=HOURS_JOB, status=dg.DagsterRunStatus.STARTED, tags=tags, asset_selection={COMPACT, TABLE}
+            job_name=HOURS_JOB,
+            status=dg.DagsterRunStatus.STARTED,
+            tags=tags,
+            asset_selection={COMPACT_LOGS, LOGS_TABLE},
         )
     )
     requests, result = world.tick()
@@ -223,7 +225,7 @@ def test_an_hour_in_flight_is_not_asked_for_again(world: World) -> None:
 def test_a_run_whose_process_is_gone_is_marked_as_failed(world: World) -> None:
     world.kit.land([record(0)])
     tags = {"dagster/partition": H0, "log_assets/worker": f"{socket.gethostname()} 999999999 1.0"}
-    run = dg.DagsterRun(job_name=HOURS_JOB, status=dg.DagsterRunStatus.STARTED, tags=tags, asset_selection={TABLE})
+    run = dg.DagsterRun(job_name=HOURS_JOB, status=dg.DagsterRunStatus.STARTED, tags=tags, asset_selection={LOGS_TABLE})
     world.instance.add_run(run)
     requests, _ = world.tick()
     found = world.instance.get_run_by_id(run.run_id)
@@ -235,7 +237,7 @@ def test_a_run_whose_process_is_gone_is_marked_as_failed(world: World) -> None:
 def test_failed_work_is_tried_a_bounded_number_of_times_with_backoff_and_blocks_no_other(world: World) -> None:
     kit = world.kit
     kit.land([record(0)])
-    path = kit.folder / "lake" / rows_keys(kit.lake, H0)[0]
+    path = kit.folder / "lake" / kit.rows_keys(H0)[0]
     whole = path.read_bytes()
     path.write_bytes(b"damaged")
     (request,), result = world.tick()
@@ -251,7 +253,7 @@ def test_failed_work_is_tried_a_bounded_number_of_times_with_backoff_and_blocks_
     kit.land([record(3600)])
     requests, result = world.tick(result.cursor)
     assert len(requests) == 1
-    assert {requests[0].tags[ASSET_PARTITION_RANGE_START_TAG], requests[0].tags[ASSET_PARTITION_RANGE_END_TAG]} == {
+    assert {requests[0].tags[RANGE_START_TAG], requests[0].tags[RANGE_END_TAG]} == {
         H0,
         H1,
     }
@@ -267,7 +269,7 @@ def test_failed_work_is_tried_a_bounded_number_of_times_with_backoff_and_blocks_
     kit.land([record(1)])
     (request,), _ = world.tick(result.cursor)
     assert request.partition_key == H0
-    assert request.tags[WORK_TAG] == f"{H0}={work_of(rows_keys(kit.lake, H0))}"
+    assert request.tags[WORK_TAG] == f"{H0}={work_of(kit.rows_keys(H0))}"
     assert request.tags[BY_TAG]
 
 

@@ -29,7 +29,7 @@ from sqlglot import exp
 
 from log_assets.catalog.glue import open_glue
 from log_assets.catalog.table import DIALECT, TABLE, columns, table_ddl
-from log_assets.cli import main
+from log_assets.commands.cli import main
 from log_assets.query.sql import Parameter, saved_queries, view_ddl
 from log_assets.records import row
 from log_assets_tests.aws_calls import calls, listening
@@ -256,7 +256,7 @@ def test_dagster_takes_the_example_for_ecs(ecs: InstanceRef) -> None:
     (storage,) = [data for data in (ecs.storage_data,) if data is not None]
     assert storage.class_name == "DagsterPostgresStorage"
     assert process_config(DagsterPostgresStorage.config_type(), storage.config_dict).success
-    embedded = yaml.safe_load((DEPLOY.parent / "log_assets/dagster.yaml").read_text())
+    embedded = yaml.safe_load((DEPLOY.parent / "log_assets/commands/dagster.yaml").read_text())
     example = yaml.safe_load((DEPLOY / "dagster-aws.yaml").read_text())
     assert embedded.items() <= example.items()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from log_assets.automation import Rules
-from log_assets.cli import main
+from log_assets.commands.cli import main
+from log_assets.defs.sensors import Rules
 from log_assets.query.sql import saved_queries
 from log_assets.steps.capture import Pace
 from log_assets.steps.due import _OVERLAP_HOURS

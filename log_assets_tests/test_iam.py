@@ -22,25 +22,24 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core.authorization import enable_iam_authentication
 
-from log_assets.catalog.open import open_catalog
 from log_assets.catalog.table import TABLE
 from log_assets.errors import LakeError, QueryError
 from log_assets.hour import Hour
 from log_assets.lake import layout
-from log_assets.lake.open import open_lake
-from log_assets.query.open import open_engine
+from log_assets.ports import open_catalog, open_engine, open_lake
 from log_assets.steps import audit
 from log_assets.steps.capture import Capturer
 from log_assets.steps.publish import Published, publish
+from log_assets.steps.receipts import Receipt, pending
 from log_assets.steps.restore import restore
 from log_assets.steps.tidy import tidy
-from log_assets.steps.transform import Receipt, pending, transform
+from log_assets.steps.transform import transform
 from log_assets_tests.athena_server import AthenaServer, WorkGroup
 from log_assets_tests.aws_calls import athena_call, calls, listening
 from log_assets_tests.cloudformation import Template
 from log_assets_tests.iam_policy import Call, allowed, denied
 from log_assets_tests.kit import Kit, body, record
-from log_assets_tests.test_capture import Scripted
+from log_assets_tests.scripted import Scripted
 
 # moto's CloudFormation says what it doesn't make.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -207,7 +206,7 @@ def test_the_roles_run_the_pipeline_and_are_refused_the_rest(
             lambda: client("s3").delete_bucket(Bucket=account.bucket),
         ):
             refused(call)
-        published, left = layout.generation_key(kit.partition().hour, kit.partition().digest), kit.keys("raw")
+        published, left = layout.lines_key(kit.partition().hour, kit.partition().digest), kit.keys("raw")
     with account.role(READER):
         lake = open_lake(account.lake_url)
         assert lake.get(published)
@@ -252,7 +251,7 @@ def recorded(account: Account, spool: Path, patch: pytest.MonkeyPatch) -> dict[s
         pipeline(account, patch)
         # `log-assets init` may mend the table, when someone changed it.
         change_by_hand(account.catalog_url.removeprefix("glue://"))
-        open_catalog(account.catalog_url, account.lake_url).mend()
+        open_catalog(account.catalog_url, account.lake_url).repair()
     secret = client("secretsmanager").create_secret(Name=f"{uuid.uuid4().hex}/f_key", SecretString="key")["ARN"]
     account.template.secret = secret
     with listening() as read:

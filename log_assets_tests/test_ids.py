@@ -18,7 +18,7 @@ def test_ranges_hold_exactly_the_ids(numbers: list[int]) -> None:
     assert {value for first, last in found for value in range(first, last + 1)} == set(numbers)
     assert all(b[0] - a[1] > 1 for a, b in pairwise(found))
     assert ids.count(found) == len(set(numbers))
-    assert ids.doubles(numbers) == sum(numbers.count(value) > 1 for value in set(numbers))
+    assert ids.duplicates(numbers) == sum(numbers.count(value) > 1 for value in set(numbers))
 
 
 @given(SOME_IDS, SOME_IDS)

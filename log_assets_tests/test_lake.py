@@ -7,12 +7,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from log_assets.catalog.open import open_catalog
 from log_assets.errors import CatalogError, LakeError, NotFound, SettingError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
 from log_assets.lake.format import check_format
-from log_assets.lake.open import open_lake
+from log_assets.ports import open_catalog, open_lake
 
 
 @pytest.fixture(params=["local", "s3", "s3 without a prefix"])
@@ -61,8 +60,8 @@ def test_half_written_files_of_a_killed_put_are_swept(tmp_path: Path) -> None:
     lake = open_lake(tmp_path.as_uri())
     lake.put("raw/x/a.json.gz", b"whole")
     (tmp_path / "raw/x/b.json.gz#1").write_bytes(b"ha")
-    assert lake.sweep(datetime.now(UTC) - timedelta(hours=1)) == 0
-    assert lake.sweep(datetime.now(UTC) + timedelta(hours=1)) == 1
+    assert lake.remove_staged(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert lake.remove_staged(datetime.now(UTC) + timedelta(hours=1)) == 1
     assert [path.name for path in (tmp_path / "raw/x").iterdir()] == ["a.json.gz"]
 
 
@@ -179,5 +178,5 @@ def test_keys_tell_what_they_name() -> None:
         assert layout.window_of(key) == window
     assert layout.row_version_of(rows) == 1
     assert layout.digest_of(rows) == "cd" * 16
-    assert layout.digest_of(layout.generation_key(Hour("2023-03-09-23"), "12" * 16)) == "12" * 16
+    assert layout.digest_of(layout.lines_key(Hour("2023-03-09-23"), "12" * 16)) == "12" * 16
     assert layout.hour_of(rows) == "2023-03-09-23"

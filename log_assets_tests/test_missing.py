@@ -10,8 +10,8 @@ from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.steps import audit
 from log_assets.steps.capture import capture_all
-from log_assets.steps.fetch import transform_all
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
+from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import H0, Kit
 from log_assets_tests.world import World
 

@@ -13,12 +13,12 @@ import boto3
 import dagster as dg
 import pytest
 
-from log_assets.asset_keys import COMPACT, TABLE
-from log_assets.catalog.open import open_catalog
+from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE
+from log_assets.ports import open_catalog
 from log_assets.query.sql import saved_queries
 from log_assets_tests.athena_server import AthenaServer
 from log_assets_tests.kit import H0, body, real_records, record
-from log_assets_tests.test_cli import Shell
+from log_assets_tests.shell import Shell
 
 pytestmark = pytest.mark.trino
 
@@ -58,7 +58,7 @@ def checks(home: Path) -> list[Any]:
     """Every check's result, by partition, and what hour_is_sound counted."""
     found = []
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        for asset in (COMPACT, TABLE):
+        for asset in (COMPACT_LOGS, LOGS_TABLE):
             assert instance.get_materialized_partitions(asset) == {H0, H1}
         records = instance.get_event_records(
             dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=1000
@@ -120,7 +120,7 @@ def test_a_user_sees_the_same_on_aws(
         ("SELECT nope FROM logs", "'nope' cannot be resolved"),
         ("SELECT FROM WHERE", "could not be read"),
         ('SELECT * FROM "lo""gs"', "does not exist"),
-        ("DROP TABLE compact_logs", "only one SELECT"),
+        ("DROP LOGS_TABLE compact_logs", "only one SELECT"),
     ):
         failed = here.failed("query", sql)
         assert said in failed

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from log_assets.catalog.table import columns
 from log_assets.errors import QueryError, SettingError
-from log_assets.query.open import open_engine
+from log_assets.ports import open_engine
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
 from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.steps.capture import capture_all
 from log_assets.steps.compact import compact
-from log_assets.steps.fetch import transform_all
-from log_assets.steps.transform import pending
+from log_assets.steps.receipts import pending
+from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import H0, Kit, real_records, record
 from log_assets_tests.oracle import decoded, order
 from log_assets_tests.strategies import RECORDS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from log_assets.cli import main
+from log_assets.commands.cli import main
 from log_assets.settings import Settings
 
 ROOT = Path(__file__).parent.parent

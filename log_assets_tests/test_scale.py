@@ -15,17 +15,16 @@ import dagster as dg
 import httpx
 import pytest
 
-from log_assets.asset_keys import COMPACT, TABLE
+from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE
 from log_assets.hour import Hour, hours_between
 from log_assets.records.token import Keyring
-from log_assets.steps.compact import rows_keys
 from log_assets_tests.kit import H0, Kit, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 HOURS = list(hours_between(H0, H0.plus(719)))
 BAD = HOURS[400]
-CHECKS = {"no_record_id_is_missing": COMPACT, "hour_is_sound": TABLE}
+CHECKS = {"no_record_id_is_missing": COMPACT_LOGS, "hour_is_sound": LOGS_TABLE}
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def month(tmp_path: Path) -> tuple[Kit, dict[str, str]]:
     kit.clock = HOURS[-1].end
     for start in range(0, len(HOURS), 90):
         kit.land([record(number * 3600 + i) for number in range(start, start + 90) for i in range(3)])
-    (bad,) = rows_keys(kit.lake, BAD)
+    (bad,) = kit.rows_keys(BAD)
     (kit.folder / "lake" / bad).write_bytes(b"damaged")
     (tmp_path / "source").mkdir()
     environment = os.environ | {
@@ -54,7 +53,7 @@ def check_everything(kit: Kit, environment: dict[str, str]) -> None:
     """719 partitions with their metadata and check results, and the one that failed by name."""
     good = {hour for hour in HOURS if hour != BAD}
     with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
-        for asset in (COMPACT, TABLE):
+        for asset in (COMPACT_LOGS, LOGS_TABLE):
             assert instance.get_materialized_partitions(asset) == good
             for hour in (HOURS[0], HOURS[399], HOURS[719]):
                 wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[hour])

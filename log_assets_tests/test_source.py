@@ -17,6 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from log_assets.errors import SettingError, SourceError
+from log_assets.ports import open_source
 from log_assets.records import payload
 from log_assets.records.token import Keyring
 from log_assets.source import Source
@@ -24,7 +25,6 @@ from log_assets.source.demo import RATE, DemoRecords, DemoSource
 from log_assets.source.demo_server import DemoServer
 from log_assets.source.folder import FolderSource
 from log_assets.source.http import HttpSource, Limits
-from log_assets.source.open import open_source
 
 KEY = Fernet.generate_key().decode()
 RING = Keyring.parse(KEY)

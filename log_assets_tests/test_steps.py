@@ -1,8 +1,6 @@
 """Transform, compact, publish, restore, requeue and tidy over real adapters."""
 
 import json
-import os
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +14,12 @@ from log_assets.records.reject import Reason
 from log_assets.records.token import Keyring
 from log_assets.steps import audit
 from log_assets.steps.capture import put_window
-from log_assets.steps.compact import compact, folded, manifests, new_rows
-from log_assets.steps.fetch import transform_all
+from log_assets.steps.compact import compact
 from log_assets.steps.publish import Published, publish
+from log_assets.steps.receipts import Receipt, pending, with_rejects
 from log_assets.steps.restore import restore
 from log_assets.steps.tidy import tidy
-from log_assets.steps.transform import Receipt, WrongKey, pending, with_rejects
+from log_assets.steps.transform import WrongKey, transform_all
 from log_assets_tests.kit import BASE, H0, Kit, body, envelope, real_records, record
 
 H1 = H0.plus(1)
@@ -154,7 +152,7 @@ def test_a_damaged_object_is_an_error_that_names_it_and_never_a_smaller_hour(kit
     kit.publish(H0)
     before = kit.partition()
     kit.land([record(2)])
-    key = next(key for key in kit.keys(what) if key not in folded(kit.lake, before) and "_manifest" not in key)
+    key = next(key for key in kit.keys(what) if key not in kit.folded(H0) and "_manifest" not in key)
     path = kit.folder / "lake" / key
     path.write_bytes(lines.pack(b'{"record_id":9}\n').data)
     outcome = publish(kit.lake, kit.catalog, [H0], kit.now)[H0]
@@ -185,8 +183,8 @@ def test_no_new_file_writes_nothing_and_no_new_line_writes_a_manifest_only(kit: 
     added = [key for key in kit.keys("compact") if key not in before]
     assert len(added) == 1
     assert "_manifest-" in added[0]
-    assert folded(kit.lake, done.partition) >= set(receipt.rows)
-    assert new_rows(kit.lake, kit.catalog, [H0]) == {}
+    assert kit.folded(H0) >= set(receipt.rows)
+    assert kit.stale(H0) == []
 
 
 def test_an_hour_without_records_that_is_asked_for_is_published_empty(kit: Kit) -> None:
@@ -253,32 +251,23 @@ def test_a_sound_hour_and_what_makes_it_unsound(kit: Kit) -> None:
     kit.land([record(1), record(2, extra={"a": 1.5}, User_Id="x")])
     kit.publish(H0)
     assert audit.soundness(kit.lake, kit.partition()).problems == []
-    path = kit.folder / "lake" / layout.generation_key(H0, kit.partition().digest)
+    path = kit.folder / "lake" / layout.lines_key(H0, kit.partition().digest)
     path.write_bytes(path.read_bytes()[:-8] + b"12345678")
     assert "damaged" in audit.soundness(kit.lake, kit.partition()).problems[0]
-
-
-def age(kit: Kit, hours: float) -> None:
-    """Make everything in the lake older, by the store's clock too, and let the pipeline's clock go on."""
-    stamp = time.time() - hours * 3600
-    for path in (kit.folder / "lake").rglob("*"):
-        if path.is_file():
-            os.utime(path, (stamp, stamp))
-    kit.clock += timedelta(hours=hours)
 
 
 def test_tidy_removes_what_is_folded_and_superseded_after_a_day_and_nothing_before(kit: Kit) -> None:
     for number in range(3):
         kit.land([record(number)])
         kit.publish(H0)
-    age(kit, 23)
+    kit.age(23)
     assert tidy(kit.lake, kit.catalog, kit.now()).rows == 0
-    age(kit, 25)
+    kit.age(25)
     done = tidy(kit.lake, kit.catalog, kit.now())
     assert (done.rows, done.generations, done.windows) == (3, 2, 0)
     assert kit.ids() == [0, 1, 2]
     assert len(kit.keys("raw")) == 3
-    assert new_rows(kit.lake, kit.catalog, [H0]) == {}
+    assert kit.stale(H0) == []
     # What was tidied away stays known: a late record unites with all of it.
     kit.land([record(3)])
     kit.publish(H0)
@@ -289,7 +278,7 @@ def test_tidy_leaves_a_stale_hour_alone(kit: Kit) -> None:
     kit.land([record(1)])
     kit.publish(H0)
     kit.land([record(2)])
-    age(kit, 48)
+    kit.age(48)
     assert tidy(kit.lake, kit.catalog, kit.now()).rows == 0
     kit.publish(H0)
     assert kit.ids() == [1, 2]
@@ -301,7 +290,7 @@ def test_tidy_of_windows_keeps_those_without_receipt_and_those_with_rejects(kit:
     items = json.loads(body(kit.keyring, [record(3)])) + json.loads(body(OTHER_KEY, [record(4)]))
     mixed = put_window(kit.lake, json.dumps(items).encode(), kit.now())
     kit.transform(mixed)
-    age(kit, 24 * 40)
+    kit.age(24 * 40)
     stamp = datetime.now(UTC) - timedelta(days=40)
     assert stamp < datetime.now(UTC)
     done = tidy(kit.lake, kit.catalog, kit.now(), raw_days=30)
@@ -310,7 +299,7 @@ def test_tidy_of_windows_keeps_those_without_receipt_and_those_with_rejects(kit:
     assert pending(kit.lake) == [unread]
 
 
-def test_an_older_row_version_is_written_anew_and_doubles_nothing(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_row_version_is_written_anew_and_duplicates_nothing(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     kit.land([record(1), record(2)])
     kit.publish(H0)
     from log_assets.records import row
@@ -339,7 +328,7 @@ def test_manifests_tell_where_a_generation_came_from(kit: Kit) -> None:
     first = kit.publish(H0)[H0].partition
     kit.land([record(2, moment=BASE)])
     second = kit.publish(H0)[H0].partition
-    (manifest,) = manifests(kit.lake, H0, second.digest)
+    (manifest,) = kit.manifests(H0)
     assert manifest.previous == first.digest
     assert manifest.summary == second.summary
     assert len(manifest.rows) == 2
@@ -351,7 +340,7 @@ def test_a_partition_that_someone_dropped_comes_back_with_all_its_records(kit: K
     kit.publish(H0)
     kit.land([record(2)])
     kit.publish(H0)
-    age(kit, 30)
+    kit.age(30)
     assert tidy(kit.lake, kit.catalog, kit.now()).rows == 2
     (kit.folder / "catalog.db").unlink()
     kit.catalog.ensure()
@@ -371,4 +360,4 @@ def test_a_generation_that_someone_deleted_is_made_again_though_rows_came_since(
     kit.land([record(3)])
     kit.publish(H0)
     assert kit.ids() == [1, 2, 3]
-    assert kit.lake.exists(layout.generation_key(H0, before.digest))
+    assert kit.lake.exists(layout.lines_key(H0, before.digest))

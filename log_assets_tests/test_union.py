@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,21 +18,21 @@ from hypothesis import strategies as st
 
 from log_assets.errors import Damaged, LakeError
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, lines, lineset, row
+from log_assets.records import ids, lines, row
 from log_assets.records.lines import Packed
-from log_assets.steps import union
-from log_assets.steps.compact import compact_all
-from log_assets.steps.pool import Pool, WorkerDied, alone
-from log_assets.steps.union import SortedSet, unite
+from log_assets.steps.buckets import Limits
+from log_assets.steps.compact import Compacted, Sharing, compact_all
+from log_assets.steps.pool import Pool, WorkerDied, serial_pool
+from log_assets.steps.sorted_set import SortedSet
+from log_assets.steps.union import unite
 from log_assets_tests.kit import H0, Kit, record
 
 WINDOW = "20230310T014900123Z-" + "0" * 32
 
 
-def small_buckets(monkeypatch: pytest.MonkeyPatch, bucket: int = 2000) -> None:
-    monkeypatch.setattr(union, "_SMALL", 0)
-    monkeypatch.setattr(union, "_BUCKET", bucket)
-    monkeypatch.setattr(union, "_BUFFER", 512)
+def small_buckets(bucket: int = 2000, **others: int) -> Limits:
+    """Nothing is united in memory, and little makes a bucket."""
+    return Limits(small=0, bucket=bucket, buffer=512, **others)
 
 
 def put(lake: Lake, some: Sequence[bytes], number: int = 0) -> SortedSet:
@@ -77,14 +78,11 @@ def test_buckets_make_what_memory_makes(
     tmp_path_factory: pytest.TempPathFactory, sets: list[list[bytes]], member: int, bucket: int
 ) -> None:
     kit = Kit(tmp_path_factory.mktemp("lake"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lineset, "MEMBER_ROWS", member)
-        found = [put(kit.lake, some, number) for number, some in enumerate(sets)]
-        together = sorted({line for some in sets for line in some})
-        expected = members(together, member)
-        in_memory = unite(kit.lake, found, alone())
-        small_buckets(patch, bucket)
-        in_buckets = unite(kit.lake, found, alone())
+    found = [put(kit.lake, some, number) for number, some in enumerate(sets)]
+    together = sorted({line for some in sets for line in some})
+    expected = members(together, member)
+    in_memory = unite(kit.lake, found, serial_pool(), Limits(member_rows=member))
+    in_buckets = unite(kit.lake, found, serial_pool(), small_buckets(bucket, member_rows=member))
     for united in (in_memory, in_buckets):
         assert united.packed == expected
         assert united.records == len(together)
@@ -93,73 +91,70 @@ def test_buckets_make_what_memory_makes(
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_the_bytes_depend_on_no_number_of_processes(kit: Kit, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+def test_the_bytes_depend_on_no_number_of_processes(kit: Kit, processes: int) -> None:
     sets = [put(kit.lake, [line(i) for i in range(start, 3000, 7)], start) for start in range(7)]
-    expected = unite(kit.lake, sets, alone())
-    small_buckets(monkeypatch, 100_000)
+    expected = unite(kit.lake, sets, serial_pool())
     with Pool(processes) as pool:
-        found = unite(kit.lake, sets, pool)
+        found = unite(kit.lake, sets, pool, small_buckets(100_000))
     assert found.packed == expected.packed
     assert found.first[:1] == expected.first[:1]
     assert found.records == 3000
 
 
-def test_a_bucket_that_is_far_too_large_is_split_again(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    sets = [put(kit.lake, [line(i) for i in range(start, 2000, 5)], start) for start in range(5)]
-    expected = unite(kit.lake, sets, alone()).packed
-    small_buckets(monkeypatch)
-    # No splitter at all: one bucket, two hundred times what it should be.
-    monkeypatch.setattr(union, "_splitters", lambda *_: [])
-    assert unite(kit.lake, sets, alone()).packed == expected
+def test_a_bucket_that_is_far_too_large_is_split_again(kit: Kit) -> None:
+    # The largest set, the only one that is sampled, has few lines of many sizes and tells nothing of the others: all
+    # of their lines fall between two splitters, twenty times what a bucket should hold.
+    sampled = put(kit.lake, [b'{"a":"%d' % i + b"-" * 20_000 + b'"}\n' for i in range(9)])
+    others = [put(kit.lake, [line(i) for i in range(start, 2000, 5)], start + 1) for start in range(5)]
+    sets = [sampled, *others]
+    assert unite(kit.lake, sets, serial_pool(), small_buckets()).packed == unite(kit.lake, sets, serial_pool()).packed
 
 
 def test_content_that_grows_beyond_memory_goes_to_buckets(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [put(kit.lake, [line(i) for i in range(start, 900, 3)], start) for start in range(3)]
-    expected = unite(kit.lake, sets, alone()).packed
-    monkeypatch.setattr(union, "_IN_MEMORY", 50_000)
-    called = []
-    distributed = union._distributed
-    monkeypatch.setattr(union, "_distributed", lambda *given: called.append(1) or distributed(*given))
-    assert unite(kit.lake, sets, alone()).packed == expected
-    assert called
+    expected = unite(kit.lake, sets, serial_pool()).packed
+    little = Limits(in_memory=50_000)
+    assert unite(kit.lake, sets, serial_pool(), little).packed == expected
+    # Only buckets need temporary files.
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    assert unite(kit.lake, sets, serial_pool()).packed == expected
+    with pytest.raises(LakeError, match="set TMPDIR"):
+        unite(kit.lake, sets, serial_pool(), little)
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: lines.pack(b"x\n").data], ids=["cut", "other"])
-def test_a_damaged_set_is_named_by_either_way(kit: Kit, monkeypatch: pytest.MonkeyPatch, damage: object) -> None:
+def test_a_damaged_set_is_named_by_either_way(kit: Kit, damage: object) -> None:
     sets = [put(kit.lake, [line(i) for i in range(start, 900, 3)], start) for start in range(3)]
     path = kit.folder / "lake" / sets[1].key
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(Damaged, match=sets[1].digest):
-        unite(kit.lake, sets, alone())
-    small_buckets(monkeypatch)
+        unite(kit.lake, sets, serial_pool())
     with pytest.raises(Damaged, match=sets[1].digest):
-        unite(kit.lake, sets, alone())
+        unite(kit.lake, sets, serial_pool(), small_buckets())
     assert kit.keys("compact") == []
 
 
 def test_a_set_whose_last_line_does_not_end_is_named(kit: Kit) -> None:
     some = put(kit.lake, [line(1), line(2)[:-1]])
     with pytest.raises(Damaged, match=rf"{some.digest}.*its last line does not end"):
-        unite(kit.lake, [some], alone())
+        unite(kit.lake, [some], serial_pool())
 
 
-def test_an_old_row_version_is_encoded_anew_in_buckets_too(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_row_version_is_encoded_anew_in_buckets_too(kit: Kit) -> None:
     some = put(kit.lake, [line(1), line(2)])
     old = SortedSet(some.key, some.digest, 0, some.size)
     new = put(kit.lake, [line(2), line(3)], 2)
-    expected = unite(kit.lake, [some, new], alone()).packed
-    small_buckets(monkeypatch)
-    assert unite(kit.lake, [old, new], alone()).packed == expected
+    expected = unite(kit.lake, [some, new], serial_pool()).packed
+    assert unite(kit.lake, [old, new], serial_pool(), small_buckets()).packed == expected
     with pytest.raises(LakeError, match="newer version"):
-        unite(kit.lake, [SortedSet(some.key, some.digest, 99, some.size), new], alone())
+        unite(kit.lake, [SortedSet(some.key, some.digest, 99, some.size), new], serial_pool(), small_buckets())
 
 
 def test_no_room_for_temporary_files_is_one_clear_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [put(kit.lake, [line(i) for i in range(9)])]
-    small_buckets(monkeypatch)
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
     with pytest.raises(LakeError, match="set TMPDIR"):
-        unite(kit.lake, sets, alone())
+        unite(kit.lake, sets, serial_pool(), small_buckets())
 
 
 def kill_yourself(number: int) -> int:
@@ -175,25 +170,33 @@ def test_a_worker_that_dies_is_one_clear_error_and_the_pool_works_again() -> Non
         assert list(pool.map(kill_yourself, [7, 8, 9])) == [7, 8, 9]
 
 
-def test_a_worker_that_dies_fails_its_hours_and_leaves_no_half_object(
-    kit: Kit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Deadly:
+    """A lake of which a worker dies as soon as it reads."""
+
+    def __init__(self, inner: Lake) -> None:
+        self._inner, self._parent = inner, os.getpid()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def get(self, key: str) -> bytes:
+        if os.getpid() != self._parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._inner.get(key)
+
+
+def test_a_worker_that_dies_fails_its_hours_and_leaves_no_half_object(kit: Kit) -> None:
     hours = [H0, H0.plus(1), H0.plus(2)]
     kit.land([record(number * 3600 + i) for number in range(3) for i in range(20)])
-    monkeypatch.setattr("log_assets.steps.compact._WORTH_SHARING", 0)
-    with Pool(2) as pool, monkeypatch.context() as patch:
-        patch.setattr("log_assets.steps.compact._compact_alone", _die)
-        outcomes = list(compact_all(kit.lake, kit.catalog, hours, pool))
+    shared = Sharing(together=0)
+    with Pool(2) as pool:
+        outcomes = list(compact_all(Deadly(kit.lake), kit.catalog, hours, pool, shared))  # type: ignore[arg-type]
         assert [type(outcome) for outcome in outcomes] == [WorkerDied] * 3
         assert kit.keys("compact") == []
-        patch.undo()
-        assert [outcome.generation.summary.records for outcome in compact_all(kit.lake, kit.catalog, hours, pool)] == [  # type: ignore[union-attr]
-            20
-        ] * 3
-
-
-def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+        done = [outcome for outcome in compact_all(kit.lake, kit.catalog, hours, pool, shared)]
+        assert [one.generation.summary.records for one in done if isinstance(one, Compacted)] == [20] * 3
 
 
 CHILD = """

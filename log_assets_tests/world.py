@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from log_assets.automation import HOURS_JOB, Rules
 from log_assets.definitions import build_defs
+from log_assets.defs.keys import HOURS_JOB
+from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
+from log_assets.defs.sensors import Rules
 from log_assets.hour import Hour
 from log_assets_tests.kit import H0, Kit
 
@@ -44,7 +45,7 @@ class World:
     ) -> dg.ExecuteInProcessResult:
         spans: dict[str, str] = {}
         if len(hours) > 1:
-            spans = {ASSET_PARTITION_RANGE_START_TAG: hours[0], ASSET_PARTITION_RANGE_END_TAG: hours[-1]}
+            spans = {RANGE_START_TAG: hours[0], RANGE_END_TAG: hours[-1]}
         return (
             self.definitions()
             .resolve_job_def(job)

@@ -51,7 +51,7 @@ class Catalog(Protocol):
         """Make the table when it is missing; safe to call again."""
         ...
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         """Make the table what it should be, when it is missing or changed; its partitions stay. Says what was done."""
         ...
 

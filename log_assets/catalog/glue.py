@@ -6,11 +6,8 @@ other's readings both see the later one's value: the earlier one takes that for 
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,24 +15,23 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from log_assets import aws
-from log_assets.catalog import Move, Moved, Partition
-from log_assets.catalog.table import PARTITION_KEY, TABLE, columns, partition_column, table_comment
+from log_assets.catalog import Move, Moved, Partition, glue_table
+from log_assets.catalog.table import PARTITION_KEY, TABLE
 from log_assets.errors import CatalogError, SettingError
 from log_assets.hour import Hour
-from log_assets.records.summary import Summary
+from log_assets.lake import layout
+from log_assets.retries import Transient, retrying
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
-    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, StorageDescriptorTypeDef, TableInputTypeDef
 
 # As many as one call takes.
 _WRITE_AT_ONCE = 100
 _READ_AT_ONCE = 1000
-# A parameter's value is bounded; a manifest has the ranges beyond.
-_RANGES_KEPT = 1000
 # Partitions that Glue refused for the moment are asked for again, after a second, two, four.
-_ROUNDS = 4
-_PASSING = frozenset(
+_ATTEMPTS = 4
+_FIRST_WAIT = 1.0
+_TRANSIENT = frozenset(
     {
         "InternalServiceException",
         "InternalFailure",
@@ -61,11 +57,11 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
         raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
     try:
         session = aws.session()
-        client = session.client("glue", config=aws.config(session))
+        client = session.boto3.client("glue", config=session.config)
     except (BotoCoreError, ValueError) as error:
         raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
     # LAKE_URL may go on with ?kms_key=…
-    return GlueCatalog(client, database, f"{lake_url.partition('?')[0].rstrip('/')}/compact/")
+    return GlueCatalog(client, database, f"{lake_url.partition('?')[0].rstrip('/')}/{layout.COMPACT}/")
 
 
 class GlueCatalog:
@@ -91,13 +87,19 @@ class GlueCatalog:
                 "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
                 "moved with all its objects, remove the table and publish its hours again"
             )
-        if different := self._difference(found):
+        different = glue_table.difference(found, self._location)
+        if different and different.is_older:
             raise CatalogError(
-                f"the table {self._database}.{TABLE} was changed by hand: its {different} is not as "
-                "athena_sql/tables says; run log-assets init, which mends it"
+                f"the table {self._database}.{TABLE} is of an older version of this program: it lacks "
+                f"{different.what}; run log-assets init, which brings it and its partitions up to date"
+            )
+        if different:
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} was changed by hand: its {different.what} is not as "
+                "athena_sql/tables says; run log-assets init, which repairs it"
             )
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         with self._errors("table"):
             try:
                 found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
@@ -106,54 +108,59 @@ class GlueCatalog:
                     raise
                 made = self._make()
                 return f"made {' and '.join(made)}" if made else "as it should be"
-            different = self._difference(found)
+            different = glue_table.difference(found, self._location)
             if different:
-                self._client.update_table(DatabaseName=self._database, TableInput=table_input(self._location))
+                # The table last: while it differs, a repair that broke off begins again.
+                self._describe_partitions()
+                table = glue_table.table_input(self._location)
+                self._client.update_table(DatabaseName=self._database, TableInput=table)
         self.ensure()
-        return f"mended the table {TABLE}: its {different} was changed by hand" if different else "as it should be"
+        if different is None:
+            return "as it should be"
+        if different.is_older:
+            return f"brought the table {TABLE} and its partitions up to date: they lacked {different.what}"
+        return f"repaired the table {TABLE}: its {different.what} was changed by hand"
 
-    def _difference(self, found: Any) -> str | None:
-        """What of a table is not as its DDL says, in a few words."""
-        wanted = table_input(self._location)
-        present, storage = found["StorageDescriptor"], wanted["StorageDescriptor"]
-        columns_now = [(c["Name"], c.get("Type", "")) for c in present["Columns"]]
-        columns_then = [(c["Name"], c.get("Type", "")) for c in storage["Columns"]]
-        for pair in [*columns_now, *columns_then]:
-            if pair not in columns_then or pair not in columns_now:
-                return f"column {pair[0]} {pair[1]}"
-        if columns_now != columns_then:
-            return "order of columns"
-        keys = [(key["Name"], key.get("Type", "")) for key in found.get("PartitionKeys", [])]
-        if keys != [(PARTITION_KEY, "string")]:
-            return "partition key"
-        if present.get("SerdeInfo", {}).get("SerializationLibrary") != storage["SerdeInfo"]["SerializationLibrary"]:
-            return "SerDe"
-        if present.get("InputFormat") != storage["InputFormat"]:
-            return "input format"
-        projected = found.get("Parameters", {}).get("projection.enabled", "false")
-        return "partition projection" if projected.lower() == "true" else None
+    def _describe_partitions(self) -> None:
+        """Give each partition the columns that the table has now: engines read a partition by its own description."""
+        with self._errors("partitions"):
+            pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=self._database, TableName=TABLE)
+            old = [
+                self._partition(data)
+                for page in pages
+                for data in page["Partitions"]
+                if not glue_table.same_columns(data["StorageDescriptor"])
+            ]
+        # Where a publisher moved an hour meanwhile, its newer generation stays; moves have written today's columns.
+        for some in _batches(old):
+            present = self.get(partition.hour for partition in some)
+            same = [partition for partition in some if present.get(partition.hour) == partition]
+            for outcome in self._write(same, self._update).values():
+                if isinstance(outcome, CatalogError):
+                    raise outcome
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}
         rest = iter(hours)
         while some := list(islice(rest, _READ_AT_ONCE)):
-            with self._errors("partitions"):
-                for number in range(_ROUNDS):
-                    _wait(number)
-                    answer = self._client.batch_get_partition(
-                        DatabaseName=self._database,
-                        TableName=TABLE,
-                        PartitionsToGet=[{"Values": [hour]} for hour in some],
-                    )
-                    for data in answer.get("Partitions", []):
-                        partition = self._partition(data)
-                        found[partition.hour] = partition
-                    some = [Hour(key["Values"][0]) for key in answer.get("UnprocessedKeys", [])]
-                    if not some:
-                        break
-                else:
-                    raise CatalogError(f"{self.url}: {len(some)} partitions were not given: try again later")
+            left = some
+            for attempt in retrying(attempts=_ATTEMPTS, first_wait=_FIRST_WAIT, jitter=0):
+                with attempt:
+                    left = self._get(left, found)
+                    if left:
+                        raise Refused(f"{self.url}: {len(left)} partitions were not given: try again later")
         return found
+
+    def _get(self, some: Sequence[Hour], found: dict[Hour, Partition]) -> list[Hour]:
+        """Add to `found` what one call gives; the hours that it left out for the moment."""
+        with self._errors("partitions"):
+            answer = self._client.batch_get_partition(
+                DatabaseName=self._database, TableName=TABLE, PartitionsToGet=[{"Values": [hour]} for hour in some]
+            )
+        for data in answer.get("Partitions", []):
+            partition = self._partition(data)
+            found[partition.hour] = partition
+        return [Hour(key["Values"][0]) for key in answer.get("UnprocessedKeys", [])]
 
     def partitions(self, first: Hour | None = None, last: Hour | None = None) -> Iterator[Partition]:
         expression = (
@@ -195,13 +202,18 @@ class GlueCatalog:
         """Write partitions a batch a call; those that Glue refuses for the moment are tried again."""
         outcome: dict[Hour, Moved | CatalogError] = {}
         left = list(partitions)
-        for number in range(_ROUNDS):
-            _wait(number)
-            for some in _batches(left):
-                outcome |= write(some)
-            left = [partition for partition in left if isinstance(outcome[partition.hour], _Passing)]
-            if not left:
-                break
+        try:
+            for attempt in retrying(attempts=_ATTEMPTS, first_wait=_FIRST_WAIT, jitter=0):
+                with attempt:
+                    for some in _batches(left):
+                        outcome |= write(some)
+                    refused = [one for one in left if isinstance(outcome[one.hour], Refused)]
+                    if refused:
+                        left = refused
+                        raise Refused(f"{self.url}: {len(refused)} partitions were refused for the moment")
+        except Refused:
+            # Each partition's own error stands in the outcome.
+            pass
         return outcome
 
     def _create(self, some: Sequence[Partition]) -> dict[Hour, Moved | CatalogError]:
@@ -209,7 +221,7 @@ class GlueCatalog:
             answer = self._client.batch_create_partition(
                 DatabaseName=self._database,
                 TableName=TABLE,
-                PartitionInputList=[self._input(partition) for partition in some],
+                PartitionInputList=[glue_table.partition_input(partition) for partition in some],
             )
         return self._outcome(some, [(e["PartitionValues"], e["ErrorDetail"]) for e in answer.get("Errors", [])])
 
@@ -219,7 +231,7 @@ class GlueCatalog:
                 DatabaseName=self._database,
                 TableName=TABLE,
                 Entries=[
-                    {"PartitionValueList": [partition.hour], "PartitionInput": self._input(partition)}
+                    {"PartitionValueList": [partition.hour], "PartitionInput": glue_table.partition_input(partition)}
                     for partition in some
                 ],
             )
@@ -232,13 +244,13 @@ class GlueCatalog:
         outcome: dict[Hour, Moved | CatalogError] = {partition.hour: Moved.DONE for partition in some}
         for values, detail in errors:
             code = detail.get("ErrorCode", "")
-            kind = _Passing if code in _PASSING else CatalogError
+            kind = Refused if code in _TRANSIENT else CatalogError
             outcome[Hour(values[0])] = (
                 Moved.CONFLICT
                 if code in (_TAKEN, _MISSING)
                 else kind(
                     f"{self.url}: partition {values[0]} was refused ({code}: {detail.get('ErrorMessage', '')}): "
-                    + (aws.mend(code) or "publish the hour again")
+                    + (aws.hint(code) or "publish the hour again")
                 )
             )
         return outcome
@@ -253,52 +265,23 @@ class GlueCatalog:
             if _code(error) != _TAKEN:
                 raise
         try:
-            self._client.create_table(DatabaseName=self._database, TableInput=table_input(self._location))
+            self._client.create_table(DatabaseName=self._database, TableInput=glue_table.table_input(self._location))
             made.append(f"the table {TABLE}")
         except ClientError as error:
             if _code(error) != _TAKEN:
                 raise
         return made
 
-    def _input(self, partition: Partition) -> PartitionInputTypeDef:
-        summary = partition.summary
-        return {
-            "Values": [partition.hour],
-            "StorageDescriptor": _storage(partition.location),
-            "Parameters": {
-                "digest": partition.digest,
-                "published": partition.published.isoformat(),
-                "summary": json.dumps(summary.capped(_RANGES_KEPT).to_json(), separators=(",", ":")),
-            },
-        }
-
     def _partition(self, data: Any) -> Partition:
-        name, parameters = data["Values"][0], data.get("Parameters", {})
-        location = data["StorageDescriptor"]["Location"]
         try:
-            partition = Partition(
-                Hour(name),
-                parameters["digest"],
-                location,
-                Summary.from_json(json.loads(parameters["summary"])),
-                datetime.fromisoformat(parameters["published"]),
-            )
-        except (ValueError, KeyError, TypeError):
+            return glue_table.partition_of(data)
+        except glue_table.Foreign as error:
+            name = data["Values"][0]
             raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was not made by this program (a crawler, a hand): "
-                f"{self._remove(name)}"
+                f"{self.url}: partition {name} of {TABLE} {error}: remove it (aws glue delete-partition "
+                f"--database-name {self._database} --table-name {TABLE} --partition-values {name}) and publish the "
+                "hour again (log-assets backfill)"
             ) from None
-        if not location.rstrip("/").endswith(f"/{name}/{partition.digest}"):
-            raise CatalogError(
-                f"{self.url}: partition {name} of {TABLE} was made to point at {location}: {self._remove(name)}"
-            )
-        return partition
-
-    def _remove(self, name: str) -> str:
-        return (
-            f"remove it (aws glue delete-partition --database-name {self._database} --table-name {TABLE} "
-            f"--partition-values {name}) and publish the hour again (log-assets backfill)"
-        )
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -306,45 +289,15 @@ class GlueCatalog:
             yield
         except ClientError as error:
             said = f"{_code(error)}: {error.response.get('Error', {}).get('Message', '')}"
-            hint = aws.mend(said, {_MISSING: "run log-assets init"}) or "try again later"
+            hint = aws.hint(said, {_MISSING: "run log-assets init"}) or "try again later"
             raise CatalogError(f"{self.url}: its {what} could not be used ({said}): {hint}") from None
         except BotoCoreError as error:
-            hint = aws.mend(str(error)) or "check region and endpoint"
+            hint = aws.hint(str(error)) or "check region and endpoint"
             raise CatalogError(f"{self.url} could not be reached ({error}): {hint}") from None
 
 
-class _Passing(CatalogError):
+class Refused(Transient, CatalogError):
     """A refusal that may be over at the next try."""
-
-
-def _wait(number: int) -> None:
-    """Before the tries after the first."""
-    if number:
-        time.sleep(2 ** (number - 1))
-
-
-def table_input(location: str) -> TableInputTypeDef:
-    """The table as Glue has it: what the DDL in `athena_sql/tables` says, over the folder at `location`."""
-    key = partition_column()
-    return {
-        "Name": TABLE,
-        "Description": table_comment(),
-        "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"EXTERNAL": "TRUE", "classification": "json"},
-        "PartitionKeys": [{"Name": key.name, "Type": key.hive_type, "Comment": key.comment}],
-        "StorageDescriptor": _storage(location),
-    }
-
-
-def _storage(location: str) -> StorageDescriptorTypeDef:
-    return {
-        "Columns": [{"Name": c.name, "Type": c.hive_type, "Comment": c.comment} for c in columns()],
-        "Location": location,
-        "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
-        "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
-        "Compressed": True,
-        "SerdeInfo": {"SerializationLibrary": "org.apache.hive.hcatalog.data.JsonSerDe"},
-    }
 
 
 def _batches(partitions: Sequence[Partition]) -> Iterator[Sequence[Partition]]:

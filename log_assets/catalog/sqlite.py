@@ -58,7 +58,7 @@ class SQLiteCatalog:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(_TABLE)
 
-    def mend(self) -> str:
+    def repair(self) -> str:
         made = not self._file.exists()
         self.ensure()
         return "made" if made else "as it should be"

@@ -65,7 +65,7 @@ class Lake(Protocol):
         """The store's own clock (UTC): an empty object is put, looked at and removed, so it needs those rights."""
         ...
 
-    def sweep(self, before: datetime) -> int:
+    def remove_staged(self, before: datetime) -> int:
         """Remove what writes that were killed left outside the space of keys, if older; how many there were."""
         ...
 

@@ -1,13 +1,17 @@
 """The keys of the lake: one function a kind of object, and the way back from a key to what it names.
 
-``<L>`` is the UTC hour in which a window was put, ``<H>`` an event hour, ``<window>`` the time of the put and
-the digest of the body: ``20230310T014900123Z-<digest>``.
+This module alone knows a key's form. ``<L>`` is the UTC hour in which a window was put, ``<H>`` an event hour,
+``<window>`` the time of the put and the digest of the body: ``20230310T014900123Z-<digest>``. docs/format.md has the
+table of all keys and what stands under them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 
 from log_assets.hour import Hour
 
@@ -15,6 +19,11 @@ FORMAT_KEY = "lake.json"
 FORMAT = 1
 PROBE = "probe"
 RAW, ROWS, REJECTS, RECEIPTS, COMPACT, CAPTURE = "raw", "rows", "rejects", "receipts", "compact", "capture"
+
+LINES_NAME = "logs.json.gz"
+"""The name of the object that holds an hour's lines, in its generation's folder."""
+
+_MANIFEST = "_manifest-"
 
 
 def window_name(landed: datetime, digest: str) -> str:
@@ -41,6 +50,11 @@ def raw_key(window: str) -> str:
     return f"{RAW}/{landing_hour(window)}/{window}.json.gz"
 
 
+def spool_key(window: str) -> str:
+    """Where a window waits in the spool, which is a lake of its own."""
+    return f"{window}.json.gz"
+
+
 def rows_key(hour: str, window: str, version: int, digest: str) -> str:
     return f"{ROWS}/{hour}/{window}-v{version}-{digest}.json.gz"
 
@@ -57,16 +71,22 @@ def generation_folder(hour: str, digest: str) -> str:
     return f"{COMPACT}/{hour}/{digest}"
 
 
-def generation_key(hour: str, digest: str) -> str:
-    return f"{generation_folder(hour, digest)}/logs.json.gz"
+def lines_key(hour: str, digest: str) -> str:
+    """The lines of a generation."""
+    return f"{generation_folder(hour, digest)}/{LINES_NAME}"
 
 
 def manifest_key(hour: str, generation: str, digest: str) -> str:
-    return f"{generation_folder(hour, generation)}/_manifest-{digest}.json"
+    return f"{generation_folder(hour, generation)}/{_MANIFEST}{digest}.json"
 
 
 def capture_key(hour: str, capturer: str) -> str:
     return f"{CAPTURE}/{hour}/{capturer}.json"
+
+
+def hour_folder(prefix: str, hour: str) -> str:
+    """The folder of one hour under a prefix: what stands under it, and in a listing what sorts behind it."""
+    return f"{prefix}/{hour}"
 
 
 def name_of(key: str) -> str:
@@ -75,10 +95,9 @@ def name_of(key: str) -> str:
 
 
 def digest_of(key: str) -> str:
-    """The digest that stands last in an object's name, or, for a generation, in its folder's."""
-    folder, name = key.rsplit("/", 1)
-    if name == "logs.json.gz":
-        return folder.rsplit("/", 1)[-1]
+    """The digest that stands last in an object's name, or, for a generation's lines, in its folder's."""
+    if key.endswith(f"/{LINES_NAME}"):
+        return generation_of(key)
     return name_of(key).rsplit("-", 1)[-1]
 
 
@@ -89,13 +108,52 @@ def window_of(key: str) -> str:
 
 def hour_of(key: str) -> Hour:
     """The hour in a key's second part."""
-    return Hour(key.split("/", 2)[1])
+    return Hour(folder_of(key))
+
+
+def folder_of(key: str) -> str:
+    """The name of the folder directly under a key's prefix."""
+    return key.split("/", 2)[1]
 
 
 def row_version_of(key: str) -> int:
     return int(name_of(key).rsplit("-", 2)[-2].removeprefix("v"))
 
 
-def work_digest(keys: list[str]) -> str:
-    """A short digest of sorted keys."""
-    return hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
+class Part(Enum):
+    """What a generation consists of."""
+
+    LINES = auto()
+    MANIFEST = auto()
+
+
+def part_of(key: str) -> Part | None:
+    """Which part of a generation a key under `COMPACT` is; None for anything else that lies there."""
+    name = key.rsplit("/", 1)[-1]
+    if name == LINES_NAME:
+        return Part.LINES
+    return Part.MANIFEST if name.startswith(_MANIFEST) else None
+
+
+def generation_of(key: str) -> str:
+    """The digest of the generation that a key under `COMPACT` belongs to."""
+    return key.split("/")[2]
+
+
+LINES_PATTERN = rf"/{COMPACT}/([0-9-]+)/[0-9a-f]+/{re.escape(LINES_NAME)}$"
+"""Finds the hour in the path of a generation's lines: a regular expression with one group, in RE2's syntax too."""
+
+
+def compact_folder(path: str) -> str:
+    """The folder of all generations, from the path of one's lines, with a slash at its end."""
+    return f"{path.split(f'/{COMPACT}/', maxsplit=1)[0]}/{COMPACT}/"
+
+
+def is_location_of(location: str, hour: str, digest: str) -> bool:
+    """Whether a URL is that of a generation's folder."""
+    return location.rstrip("/").endswith(f"/{generation_folder(hour, digest)}")
+
+
+def keys_digest(keys: Iterable[str]) -> str:
+    """A short digest of a set of keys."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:12]

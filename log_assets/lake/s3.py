@@ -37,13 +37,13 @@ def open_s3(url: str) -> ObjectLake:
         raise SettingError(f"LAKE_URL={url!r} names no bucket: write s3://bucket/prefix")
     session = aws.session()
     try:
-        client = session.client("s3")
-        credentials = Boto3CredentialProvider(session)
+        client = session.boto3.client("s3")
+        credentials = Boto3CredentialProvider(session.boto3)
     except (BotoCoreError, ClientError, ValueError) as error:
         raise LakeError(f"the lake {url} cannot be opened ({error}): check the AWS credentials and region") from None
-    if not session.region_name:
+    if not session.region:
         raise SettingError("no AWS region is set: set AWS_REGION, or region in the profile")
-    config: S3Config = {"region": session.region_name}
+    config: S3Config = {"region": session.region}
     endpoint = client.meta.endpoint_url
     if ".amazonaws.com" not in endpoint:
         config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
@@ -60,7 +60,7 @@ def open_s3(url: str) -> ObjectLake:
                 "connect_timeout": timedelta(seconds=aws.CONNECT_SECONDS),
                 "allow_http": endpoint.startswith("http://"),
             },
-            retry_config={"max_retries": aws.attempts(session) - 1, "retry_timeout": _RETRY_TIMEOUT},
+            retry_config={"max_retries": session.attempts - 1, "retry_timeout": _RETRY_TIMEOUT},
             credential_provider=credentials,
         )
     except FAILURES as error:

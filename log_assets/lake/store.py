@@ -17,7 +17,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from log_assets import aws
 from log_assets.errors import LakeError, NotFound
 from log_assets.lake import Entry
-from log_assets.lake.layout import PROBE
+from log_assets.lake.layout import PROBE, folder_of
+from log_assets.retries import retrying
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -27,7 +28,8 @@ _DELETE_AT_ONCE = 1000
 _PIECE = 1 << 20
 _LISTED_AT_ONCE = 1000
 
-_TRIES = 3
+_ATTEMPTS = 3
+_FIRST_WAIT = 0.1
 _ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>")
 
 # obstore's own errors share no base with the built-in ones that it raises as well.
@@ -57,7 +59,7 @@ class ObjectLake:
 
     def put(self, key: str, content: bytes) -> bool:
         try:
-            self._insist(partial(obstore.put, self._store, key, content, mode="create", use_multipart=False))
+            self._with_retries(partial(obstore.put, self._store, key, content, mode="create", use_multipart=False))
         except AlreadyExistsError:
             return False
         except FAILURES as error:
@@ -113,7 +115,7 @@ class ObjectLake:
         for folder in folders:
             for metas in obstore.list(self._store, folder, offset=after or None, chunk_size=_LISTED_AT_ONCE):
                 for meta in metas:
-                    if until and meta["path"].split("/", 2)[1] > until:
+                    if until and folder_of(meta["path"]) > until:
                         return
                     yield Entry(meta["path"], meta["size"], meta["last_modified"])
 
@@ -129,7 +131,7 @@ class ObjectLake:
         # A local folder takes a missing key for an error, and with it the rest of the call.
         while some := list(islice(rest, 1 if self._folder else _DELETE_AT_ONCE)):
             try:
-                self._insist(partial(obstore.delete, self._store, some))
+                self._with_retries(partial(obstore.delete, self._store, some))
             except FileNotFoundError:
                 continue
             except FAILURES as error:
@@ -146,40 +148,40 @@ class ObjectLake:
             self.delete([key])
         return modified
 
-    def sweep(self, before: datetime) -> int:
+    def remove_staged(self, before: datetime) -> int:
         if self._folder is None:
             return 0
         # A local put is staged as name#1 beside its target and then linked; obstore never lists such names.
-        swept = 0
+        removed = 0
         for path in self._folder.rglob("*#*"):
             try:
                 if path.is_file() and path.stat().st_mtime < before.timestamp():
                     path.unlink()
-                    swept += 1
+                    removed += 1
             except FileNotFoundError:
                 continue
-        return swept
+        return removed
 
     def location(self, prefix: str) -> str:
         return f"{self.url}/{prefix}/"
 
-    def _insist(self, call: Callable[[], object]) -> None:
+    def _with_retries(self, call: Callable[[], object]) -> None:
         """Make a call again that broke off on its way, which obstore does not where twice might not be once: a put
         that creates, a deletion. Here it is: a key always holds the same content."""
-        for attempt in range(_TRIES):
-            try:
+        for attempt in retrying(attempts=_ATTEMPTS, first_wait=_FIRST_WAIT, on=_broke_off):
+            with attempt:
                 call()
-                return
-            except BaseError as error:
-                said = first_line(error)
-                if attempt + 1 == _TRIES or "HTTP error" not in said or "retries" in said:
-                    raise
 
     def _failed(self, done: str, key: str, error: Exception) -> LakeError:
         said = first_line(error)
-        mend = aws.mend(said) if self._folder is None else None
-        hint = f"{mend}; check LAKE_URL" if mend else "check LAKE_URL, its rights and its space"
+        known = aws.hint(said) if self._folder is None else None
+        hint = f"{known}; check LAKE_URL" if known else "check LAKE_URL, its rights and its space"
         return LakeError(f"{self.url}/{key} could not be {done} ({said}): {hint}")
+
+
+def _broke_off(error: Exception) -> bool:
+    said = first_line(error)
+    return isinstance(error, BaseError) and "HTTP error" in said and "retries" not in said
 
 
 def first_line(error: Exception) -> str:

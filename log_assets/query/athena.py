@@ -30,8 +30,8 @@ from log_assets.query.types import arrow_type
 
 _POLL_SECONDS = 0.3
 
-# What Athena says, in part, and the command or setting that mends it.
-_MENDS = {
+# What Athena says, in part, and the command or setting that helps.
+_HINTS = {
     "Bytes scanned limit": "ask for fewer hours (WHERE hour BETWEEN …), or raise the workgroup's limit",
     "output bucket": "give the workgroup an output location in a bucket that is there (aws athena update-work-group)",
     "output location": "give the workgroup an output location in S3 (aws athena update-work-group), as deploy/ does",
@@ -51,14 +51,14 @@ def open_athena(url: str, database: str) -> AthenaEngine:
         raise SettingError(f"QUERY_URL={url!r} names no workgroup: write athena://workgroup")
     try:
         session = aws.session()
-        if not session.region_name:
+        if not session.region:
             raise QueryError(f"{url} cannot be opened: no AWS region is set: set AWS_REGION, or region in the profile")
         connection = Connection[AsyncCursor](
-            session=session,
-            region_name=session.region_name,
+            session=session.boto3,
+            region_name=session.region,
             work_group=workgroup,
             schema_name=database,
-            config=aws.config(session),
+            config=session.config,
             # The client tries again by itself.
             retry_config=RetryConfig(attempt=1),
             poll_interval=_POLL_SECONDS,
@@ -98,7 +98,7 @@ class AthenaEngine:
         except pyathena.error.Error as error:
             raise self._error(str(error)) from None
         except (BotoCoreError, ClientError) as error:
-            hint = aws.mend(str(error)) or "check region and endpoint"
+            hint = aws.hint(str(error)) or "check region and endpoint"
             raise QueryError(f"{self.url} could not be reached ({error}): {hint}") from None
         if done.state != AthenaQueryExecution.STATE_SUCCEEDED:
             raise self._error(done.state_change_reason or str(done.state))
@@ -114,8 +114,8 @@ class AthenaEngine:
 
     def _error(self, said: str) -> QueryError:
         said = " ".join(said.split())
-        mend = aws.mend(said, _MENDS)
-        return QueryError(f"the query failed on {self.url}: {said}" + (f": {mend}" if mend else ""))
+        hint = aws.hint(said, _HINTS)
+        return QueryError(f"the query failed on {self.url}: {said}" + (f": {hint}" if hint else ""))
 
 
 def _literal(value: str | float | None) -> str:

@@ -18,6 +18,7 @@ import sqlglot
 from log_assets.catalog import Catalog
 from log_assets.catalog.table import DIALECT, TABLE, columns
 from log_assets.errors import QueryError
+from log_assets.lake import layout
 from log_assets.query import Result
 from log_assets.query.sql import check_query, view_ddl
 from log_assets.records import row
@@ -27,7 +28,6 @@ _MACROS = """
 CREATE MACRO from_base64url(text) AS from_base64(replace(replace(text, '-', '+'), '_', '/'));
 CREATE MACRO url_extract_path(url) AS regexp_extract(url, '^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)', 1);
 """
-_HOUR = r"/compact/([0-9-]+)/[0-9a-f]+/logs\.json\.gz$"
 
 
 class EmbeddedEngine:
@@ -59,14 +59,14 @@ class EmbeddedEngine:
                 f"QUERY_URL=duckdb:// reads a lake in a local folder only, and {elsewhere.location} is none: set "
                 "QUERY_URL to athena://workgroup or trino://host:port/catalog"
             )
-        files = [unquote(urlsplit(p.location).path) + "logs.json.gz" for p in partitions]
+        files = [unquote(urlsplit(p.location).path) + layout.LINES_NAME for p in partitions]
         # Hive matches the keys of a line without regard to case, DuckDB to the letter.
         keys = {key.lower(): key for key, _ in row.SCHEMA}
         spec = ", ".join(f"{_name(keys[c.name])}: {_text(c.kind.sql('duckdb'))}" for c in columns())
         names = ", ".join(f"{_name(keys[c.name])} AS {_name(c.name)}" for c in columns())
         if files:
             source = (  # names, types and paths are ours, and quoted
-                f"SELECT {names}, regexp_extract(filename, {_text(_HOUR)}, 1) AS hour "  # noqa: S608
+                f"SELECT {names}, regexp_extract(filename, {_text(layout.LINES_PATTERN)}, 1) AS hour "  # noqa: S608
                 f"FROM read_json([{', '.join(_text(_literal_path(file)) for file in files)}], "
                 f"format = 'newline_delimited', compression = 'gzip', filename = true, columns = {{{spec}}}, "
                 "maximum_object_size = 134217728)"
@@ -82,7 +82,7 @@ class EmbeddedEngine:
         connection.execute(f"CREATE VIEW {TABLE} AS {source}")
         connection.execute(sqlglot.transpile(view_ddl(), read=DIALECT, write="duckdb")[0])
         # From here on SQL that came from outside runs: it may read the published files and nothing else.
-        folders = {file.split("/compact/")[0] + "/compact/" for file in files}
+        folders = set(map(layout.compact_folder, files))
         folders |= {_literal_path(folder) for folder in folders}
         connection.execute(f"SET allowed_directories = [{', '.join(map(_text, sorted(folders)))}]")
         connection.execute("SET enable_external_access = false")

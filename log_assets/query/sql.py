@@ -13,8 +13,7 @@ from sqlglot import exp
 
 from log_assets.catalog.table import DIALECT
 from log_assets.errors import QueryError
-
-VIEW = "logs"
+from log_assets.query import VIEW
 
 # The head of a saved query: a line that says what it is for, then a line a parameter, with its default.
 _PARAMETER = re.compile(r"-- (\w+) = (.*?): (.*)")

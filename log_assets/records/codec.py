@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from log_assets.hour import Hour
-from log_assets.records import payload, plain, row
+from log_assets.records import fast_path, payload, row
 from log_assets.records.ids import Ids, ids_of
 from log_assets.records.reject import Reject
 
@@ -30,7 +30,7 @@ def encode(texts: Sequence[bytes | Reject], landed: datetime) -> Encoded:
         texts: plaintexts, and rejects in the place of those that there are not.
         landed: when their window was put (aware); an event more than a day later is rejected.
     """
-    found = plain.encode(texts, landed + row.FUTURE)
+    found = fast_path.encode(texts, landed + row.FUTURE)
     rejects: dict[int, Reject] = {}
     exact: list[bytes] = []
     rest = row.encode(payload.parse([texts[position] for position in found.left]), landed)

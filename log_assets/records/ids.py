@@ -29,8 +29,8 @@ Range = tuple[int, int]
 
 Ids = npt.NDArray[np.int64]
 
-# user_id is the first column and record_id the second, so the start of the line tells exactly; in no line but at its
-# start can a key of these stand unescaped.
+# user_id is the first column and record_id the second, so both stand at the start of a line, if at all. Anywhere else
+# in a line the quotes of such a text would be escaped.
 _ID_OF_A_USER = re.compile(rb'\{"user_id":"[^"]{44}","record_id":(-?\d+)')
 _RECORD_ID = re.compile(rb'^\{(?:"user_id":"[^"]*",)?"record_id":(-?\d+)', re.MULTILINE)
 
@@ -58,14 +58,15 @@ def count(ranges: Iterable[Range]) -> int:
 
 
 def ranges_of(ids: Sequence[int] | Ids) -> tuple[Range, ...]:
-    """Ids in any order, doubles allowed, as sorted disjoint ranges that do not touch."""
+    """Ids in any order, duplicates allowed, as sorted disjoint ranges that do not touch."""
     ordered = np.sort(np.asarray(ids, np.int64))
     if not ordered.size:
         return ()
-    # A step of none is a double, which is in its range already; the difference of the utmost ids wraps around to -1.
+    # A difference of 0 is a duplicate, and in its range already. Between -2**63 and 2**63 - 1 the difference overflows
+    # to -1: a gap like any other.
     differences = np.diff(ordered)
-    steps = np.flatnonzero((differences != 1) & (differences != 0))
-    firsts, lasts = ordered[np.append(0, steps + 1)], ordered[np.append(steps, ordered.size - 1)]
+    gaps_after = np.flatnonzero((differences != 1) & (differences != 0))
+    firsts, lasts = ordered[np.append(0, gaps_after + 1)], ordered[np.append(gaps_after, ordered.size - 1)]
     return tuple(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
@@ -155,9 +156,9 @@ def write(ranges: Iterable[Range]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" if a >= 0 else f"{a}..{b}" for a, b in ranges)
 
 
-def doubles(ids: Sequence[int] | Ids) -> int:
+def duplicates(ids: Sequence[int] | Ids) -> int:
     """How many ids stand there more than once."""
     ordered = np.sort(np.asarray(ids, np.int64))
     same = ordered[1:] == ordered[:-1]
-    # Of several in a row that are alike, the first pair.
+    # An id that stands there n times makes n - 1 equal pairs in a row: only the first of them counts.
     return int(np.count_nonzero(same[:1]) + np.count_nonzero(same[1:] & ~same[:-1]))

@@ -35,7 +35,7 @@ class Summary:
     @classmethod
     def of(cls, records: int, found: Ids, size: int, content_size: int, row_version: int) -> Self:
         """The summary of so many lines, of which `found` are the record ids."""
-        return cls(records, size, content_size, ids.ranges_of(found), ids.doubles(found), row_version)
+        return cls(records, size, content_size, ids.ranges_of(found), ids.duplicates(found), row_version)
 
     @property
     def first_record_id(self) -> int | None:

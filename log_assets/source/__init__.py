@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-MAX_BODY = 64 << 20
-"""Bytes of one body, decompressed; a source that answers with more is cut off."""
-
 
 @dataclass(frozen=True, slots=True)
 class Body:

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from log_assets.errors import SettingError, SourceError
 from log_assets.records import lines
-from log_assets.source import MAX_BODY, Body
+from log_assets.records.envelope import MAX_BODY
+from log_assets.source import Body
 
 
 class FolderSource:
@@ -43,7 +44,7 @@ class FolderSource:
             yield Body(content, file.name)
         if bad:
             raise SourceError(
-                f"{len(bad)} files in {self._folder} cannot be read: {', '.join(bad[:5])}; the others were; mend or "
+                f"{len(bad)} files in {self._folder} cannot be read: {', '.join(bad[:5])}; the others were; repair or "
                 "remove these and run it again"
             )
 

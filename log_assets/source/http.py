@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 import httpx
-import stamina
 
 from log_assets.errors import SettingError, SourceError
 from log_assets.records import lines
-from log_assets.source import MAX_BODY, Body
+from log_assets.records.envelope import MAX_BODY
+from log_assets.retries import Transient, retrying
+from log_assets.source import Body
 
 _REDIRECTS = 5
 _LEAST_RANGE = timedelta(seconds=1)
@@ -38,8 +39,8 @@ class _TooLarge(SourceError):
     """A body over the limit: a range of history may be halved."""
 
 
-class _Passing(SourceError):
-    """A fault that may be gone at the next try."""
+class _Transient(Transient, SourceError):
+    """A fault that may be over at the next try."""
 
 
 class HttpSource:
@@ -100,15 +101,7 @@ class HttpSource:
         self._client.close()
 
     def _get(self, url: str) -> bytes:
-        retrying = stamina.retry_context(
-            on=_Passing,
-            attempts=self._limits.attempts,
-            timeout=self._limits.whole,
-            wait_initial=0.2,
-            wait_max=5.0,
-            wait_jitter=0.5,
-        )
-        for attempt in retrying:
+        for attempt in retrying(attempts=self._limits.attempts, first_wait=0.2, timeout=self._limits.whole):
             with attempt:
                 if self._stopped.is_set():
                     raise SourceError(f"{self.url} is not asked any more: stopped")
@@ -126,12 +119,12 @@ class HttpSource:
                     self._check(response)
                     return self._read(response, end)
         except httpx.TimeoutException:
-            raise _Passing(f"{self.url} did not answer in time: is it up, and SOURCE_URL right?") from None
+            raise _Transient(f"{self.url} did not answer in time: is it up, and SOURCE_URL right?") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError) as error:
             if self._stopped.is_set():
                 raise SourceError(f"{self.url} is not asked any more: stopped") from None
             # The library's own words may hold the whole URL; its class says enough.
-            raise _Passing(
+            raise _Transient(
                 f"{self.url} could not be read ({type(error).__name__}): is it up, and SOURCE_URL right?"
             ) from None
         raise SourceError(f"{self.url} redirected more than {_REDIRECTS} times: check SOURCE_URL")
@@ -139,7 +132,9 @@ class HttpSource:
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
         if status in _SERVER_ERRORS:
-            raise _Passing(f"{self.url} answered {status}: its server is in trouble or wants fewer requests; try later")
+            raise _Transient(
+                f"{self.url} answered {status}: its server is in trouble or wants fewer requests; try later"
+            )
         if status != httpx.codes.OK:
             raise SourceError(f"{self.url} answered {status}: check SOURCE_URL and its credentials")
 
@@ -159,7 +154,7 @@ class HttpSource:
             if len(content) > self._limits.max_body:
                 raise self._too_large()
             if time.monotonic() > end:
-                raise _Passing(f"{self.url} took longer than {self._limits.whole:g} s for one answer; try later")
+                raise _Transient(f"{self.url} took longer than {self._limits.whole:g} s for one answer; try later")
             if self._stopped.is_set():
                 raise SourceError(f"{self.url} is not asked any more: stopped")
         encoding = response.headers.get("content-encoding", "identity").lower()
@@ -172,7 +167,7 @@ class HttpSource:
         except lines.TooLarge:
             raise self._too_large() from None
         except ValueError as error:
-            raise _Passing(f"{self.url} answered with gzip that is {error}; try later") from None
+            raise _Transient(f"{self.url} answered with gzip that is {error}; try later") from None
 
     def _too_large(self) -> _TooLarge:
         return _TooLarge(f"{self.url} answered with more than {self._limits.max_body:,} bytes")

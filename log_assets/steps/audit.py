@@ -15,10 +15,11 @@ from log_assets.catalog import Catalog, Partition
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, plain, row
+from log_assets.records import fast_path, ids, row
 from log_assets.records.ids import Findings, Range, Reset
-from log_assets.steps.compact import manifests, read_generation
-from log_assets.steps.transform import with_rejects
+from log_assets.steps import generations
+from log_assets.steps.generations import read_lines
+from log_assets.steps.receipts import rejects_by_reason, with_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ def findings(lake: Lake, partitions: Iterable[Partition]) -> Findings:
 
 def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
     if not partition.summary.ids_complete:
-        for generation in manifests(lake, partition.hour, partition.digest):
+        state = generations.read_again(lake, [partition.hour])[partition.hour]
+        stored = state.stored.get(partition.digest, generations.Stored())
+        for generation in generations.manifests(lake, partition.hour, partition.digest, stored):
             return generation.summary.id_ranges
     return partition.summary.id_ranges
 
@@ -94,10 +97,7 @@ def status(lake: Lake, catalog: Catalog) -> Status:
     """Every published hour. Reads the catalog, and of the lake only what was rejected."""
     partitions = list(catalog.partitions())
     found = findings(lake, partitions)
-    rejects: dict[str, int] = {}
-    for receipt in with_rejects(lake):
-        for reason, number in receipt.rejects.items():
-            rejects[reason] = rejects.get(reason, 0) + number
+    rejects = rejects_by_reason(with_rejects(lake))
     hours = [
         HourStatus(
             hour=partition.hour,
@@ -117,14 +117,14 @@ def soundness(lake: Lake, partition: Partition) -> Soundness:
     """Read an hour's object and check it: sorted and unique, every row of this hour, fitting the schema, lossless,
     and as many as the catalog says."""
     try:
-        found = read_generation(lake, partition.hour, partition.digest)
+        found = read_lines(lake, partition.hour, partition.digest)
     except LogAssetsError as error:
         return Soundness(0, [str(error)])
     problems = []
     if any(map(ge, found, islice(found, 1, None))):
         problems.append("lines are not sorted and unique")
     # What a plain line says holds by its form alone; the others are looked at one by one.
-    odd = plain.odd_lines(b"".join(found), partition.hour)
+    odd = fast_path.odd_lines(b"".join(found), partition.hour)
     strangers = [line for line in odd if row.hour_of_line(line) != partition.hour]
     unfit = [line for line in odd if not row.fits(line)]
     changed = [a for a, b in zip(odd, row.reencode(odd), strict=True) if a != b]
@@ -144,8 +144,8 @@ def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict
     """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
     first, last = min(hours), max(hours)
     listed: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in lake.entries(layout.CAPTURE, f"{layout.CAPTURE}/{first}", last):
-        listed[entry.key.split("/")[1]].append(entry.key)
+    for entry in lake.entries(layout.CAPTURE, layout.hour_folder(layout.CAPTURE, first), last):
+        listed[layout.folder_of(entry.key)].append(entry.key)
     logged = [hour for hour in hours if hour in listed]
     known: dict[Hour, tuple[Range, ...]] = {}
     if logged:

@@ -13,22 +13,20 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import orjson
 
 from log_assets.errors import LakeError, SourceError
-from log_assets.hour import Hour
+from log_assets.hour import Clock, Hour
 from log_assets.lake import Lake, layout
-from log_assets.records import ids, lines
+from log_assets.records import envelope, ids, lines
 from log_assets.records.ids import Range
 from log_assets.source import Body, Source
 
 logger = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
 
 LOG_EVERY = timedelta(minutes=1)
 WATCH_SECONDS = 30.0
@@ -86,10 +84,6 @@ def put_window(lake: Lake, body: bytes, now: datetime) -> str:
     return window
 
 
-def is_empty(body: bytes) -> bool:
-    return not body.strip() or body.split() in ([b"[]"], [b"[", b"]"])
-
-
 @dataclass(frozen=True, slots=True)
 class Captured:
     """The windows that are new, and what kept the source from giving all it has."""
@@ -100,7 +94,7 @@ class Captured:
 
 def capture_all(
     lake: Lake,
-    bodies: Iterator[Body],
+    bodies: Iterable[Body],
     now: Clock,
     known: set[str] | None = None,
     then: Callable[[str, bytes], None] = lambda window, body: None,
@@ -119,7 +113,7 @@ def capture_all(
     try:
         for body in bodies:
             digest = lines.digest(body.content)
-            if digest in known or is_empty(body.content):
+            if digest in known or envelope.is_empty(body.content):
                 continue
             known.add(digest)
             windows.append(put_window(lake, body.content, now()))
@@ -227,7 +221,7 @@ class Capturer:
 
     def _keep(self, body: Body, moment: datetime) -> list[str]:
         digest = lines.digest(body.content)
-        if digest == self._last_digest or is_empty(body.content):
+        if digest == self._last_digest or envelope.is_empty(body.content):
             self._interval = self._pace.next(self._interval, 0, 1, self._elapsed(moment))
             return []
         self._adjust(body, moment)
@@ -249,7 +243,7 @@ class Capturer:
             logger.error("a window is lost: the spool %s is full and %s", self._spool.url, reason)
             return
         try:
-            self._spool.put(f"{layout.window_name(moment, packed.digest)}.json.gz", packed.data)
+            self._spool.put(layout.spool_key(layout.window_name(moment, packed.digest)), packed.data)
         except LakeError as error:
             self._log.failures += 1
             logger.error("a window is lost: %s, and %s", reason, error)
@@ -262,11 +256,12 @@ class Capturer:
 
     def _adjust(self, body: Body, moment: datetime) -> None:
         """Pace by how much of the window is new, and note the ids that fell between this window and the last."""
-        found = _record_ids(body.content)
-        if found is None:
+        items = envelope.read(body.content)
+        if items.unread:
             self._log.failures += 1
             logger.error("%s answered with something that is no list of records; it is kept all the same", body.name)
             return
+        found = envelope.identities(items.items)
         new = found - self._seen
         if self._seen:
             before = self._interval
@@ -281,22 +276,3 @@ class Capturer:
         if numbers:
             self._top = max(numbers)
         self._seen = found
-
-
-def _record_ids(body: bytes) -> set[int | str] | None:
-    """What identifies each record of a body: its `recordId`, or its token; None when it is no list of records."""
-    try:
-        items = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(items, list):
-        return None
-    found: set[int | str] = set()
-    for item in items:
-        if isinstance(item, dict):
-            number, token = item.get("recordId"), item.get("data")
-            if isinstance(number, int) and not isinstance(number, bool):
-                found.add(number)
-            elif isinstance(token, str):
-                found.add(token)
-    return found

@@ -7,15 +7,14 @@ is lost or wrong delays work and never loses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.hour import Hour
 from log_assets.lake import Entry, Lake, layout
-from log_assets.steps.compact import new_rows
-from log_assets.steps.transform import receipts
+from log_assets.steps import generations, receipts
 
 # Windows may be put by several clocks; one that is a day off is still seen between two sweeps.
 _OVERLAP_HOURS = 24
@@ -27,7 +26,7 @@ CLOSE_GRACE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the last look ended: the newest receipt's time by the store, the last sweep, hours known to be stale."""
+    """Where the last search ended: the newest receipt's time by the store, the last sweep, hours known to be stale."""
 
     seen: datetime | None = None
     swept: datetime | None = None
@@ -44,7 +43,7 @@ class Cursor:
 
     @classmethod
     def from_json(cls, text: str | None) -> Cursor:
-        """An unreadable cursor is an empty one: the next look is a sweep."""
+        """An unreadable cursor is an empty one: the next search is a sweep."""
         try:
             data = json.loads(text or "{}")
             seen, swept = data.get("seen"), data.get("swept")
@@ -70,14 +69,14 @@ class Stale:
 
 
 def windows_since(now: datetime, cursor: Cursor) -> Hour | None:
-    """The first landing hour that a look has to list; None for all of them."""
+    """The first landing hour that a search has to list; None for all of them."""
     return None if cursor.sweeps(now) else Hour.of(now).plus(-_OVERLAP_HOURS)
 
 
-def look(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> tuple[list[Stale], Cursor]:
-    """The hours that are stale now, in order of time, and the cursor for the next look."""
+def find_stale(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> tuple[list[Stale], Cursor]:
+    """The hours that are stale now, in order of time, and the cursor for the next time."""
     since = windows_since(now, cursor)
-    found = list(lake.entries(layout.RECEIPTS, f"{layout.RECEIPTS}/{since}" if since else ""))
+    found = list(lake.entries(layout.RECEIPTS, layout.hour_folder(layout.RECEIPTS, since) if since else ""))
     seen = max((entry.modified for entry in found), default=cursor.seen or now)
     if since is None:
         candidates = [Hour(name) for name in lake.folders(layout.ROWS)]
@@ -85,20 +84,24 @@ def look(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> tuple[l
     else:
         candidates = sorted(cursor.stale | _hours_of_new_receipts(lake, found, cursor))
         swept = cursor.swept
-    rows = new_rows(lake, catalog, candidates)
-    published = catalog.get(rows)
-    stale = [Stale(hour, work_of(keys), published.get(hour)) for hour, keys in sorted(rows.items())]
-    return stale, Cursor(seen, swept, frozenset(rows))
+    rows = generations.rows_of(lake, candidates)
+    states = generations.read(lake, catalog, [hour for hour in candidates if rows[hour]], rows)
+    stale = [
+        Stale(hour, work_of(entry.key for entry in new), state.published)
+        for hour, state in sorted(states.items())
+        if (new := generations.new_rows(lake, state))
+    ]
+    return stale, Cursor(seen, swept, frozenset(one.hour for one in stale))
 
 
 def _hours_of_new_receipts(lake: Lake, found: Iterable[Entry], cursor: Cursor) -> frozenset[Hour]:
     new = [e.key for e in found if cursor.seen is None or e.modified > cursor.seen - _RECEIPTS_OVERLAP]
-    return frozenset(hour for receipt in receipts(lake, new) for hour in receipt.hours)
+    return frozenset(hour for receipt in receipts.read(lake, new) for hour in receipt.hours)
 
 
-def work_of(rows: Sequence[str]) -> str:
+def work_of(rows: Iterable[str]) -> str:
     """A short name for a set of rows files: the same work has the same name."""
-    return layout.work_digest(sorted(rows))
+    return layout.keys_digest(rows)
 
 
 def is_due(stale: Stale, now: datetime, refresh: timedelta) -> bool:

@@ -11,19 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
-
-from loky import ProcessPoolExecutor
-from loky.process_executor import BrokenProcessPool
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from log_assets.errors import LogAssetsError
+
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _IDLE_SECONDS = 60
-# How often a worker looks whether the process it works for is still there: one that was killed can't tell.
-_LOOK_SECONDS = 1.0
+# How often a worker asks whether the process it works for is still there: one that was killed can't tell.
+_PARENT_SECONDS = 1.0
 
 
 class WorkerDied(LogAssetsError):
@@ -34,11 +34,11 @@ class Pool:
     """Runs a function over many items, in order; with one process, in this one.
 
     Args:
-        processes: how many; None for as many as this process may use cores.
+        processes: how many; None for as many as this process may use cores (affinity and cgroup quota).
     """
 
     def __init__(self, processes: int | None = None) -> None:
-        self.processes = processes or len(os.sched_getaffinity(0))
+        self.processes = processes or _cores()
         self._executor: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -50,6 +50,9 @@ class Pool:
         if self.processes == 1 or len(items) <= 1:
             yield from map(function, items)
             return
+        from loky import ProcessPoolExecutor
+        from loky.process_executor import BrokenProcessPool
+
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 self.processes, timeout=_IDLE_SECONDS, initializer=_serve, initargs=(os.getpid(),)
@@ -75,7 +78,14 @@ class Pool:
             self._executor = None
 
 
-def alone() -> Pool:
+def _cores() -> int:
+    """Cores that this process may use: loky knows affinity, where the system has it, and a container's quota."""
+    from loky import cpu_count
+
+    return int(cpu_count())
+
+
+def serial_pool() -> Pool:
     """A pool of this process only."""
     return Pool(1)
 
@@ -86,7 +96,7 @@ def _serve(parent: int) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_PARENT_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -6,17 +6,18 @@ compacts the hour again on top of what is published now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 from log_assets.catalog import Catalog, Move, Moved, Partition
 from log_assets.errors import CatalogError, LogAssetsError
-from log_assets.hour import Hour
+from log_assets.hour import Clock, Hour
 from log_assets.lake import Lake, layout
-from log_assets.steps.compact import Compacted, compact_all, manifests, remake, rows_keys, rows_of
-from log_assets.steps.pool import Pool, alone
+from log_assets.steps import generations
+from log_assets.steps.compact import Compacted, compact_all, make_whole
+from log_assets.steps.generations import HourState, Stored
+from log_assets.steps.pool import Pool, serial_pool
 
 _ROUNDS = 10
 
@@ -28,9 +29,6 @@ class Published:
     partition: Partition
     compacted: Compacted
     moved: bool
-
-
-Clock = Callable[[], datetime]
 
 
 def publish(
@@ -45,7 +43,7 @@ def publish(
     """Bring the partitions of `hours` up to date, each by itself: one that fails leaves the others done.
 
     Args:
-        hours: without double ones.
+        hours: each once.
         now: the clock, aware, for the time of publication.
         compacted: what `compact` gave for them just now; the others are compacted first when they are stale.
         pool: shares the compactions.
@@ -55,35 +53,28 @@ def publish(
     moved: set[Hour] = set()
     todo = list(hours)
     for _ in range(_ROUNDS):
-        outcome |= _prepare(lake, catalog, [hour for hour in todo if hour not in ready], ready, pool or alone())
+        left = [hour for hour in todo if hour not in ready]
+        for hour, made in zip(left, compact_all(lake, catalog, left, pool or serial_pool()), strict=True):
+            if isinstance(made, LogAssetsError):
+                outcome[hour] = made
+            elif made.published and made.is_published:
+                # Rows were listed before the catalog was read: nothing was new then, and nothing is left to verify.
+                outcome[hour] = Published(made.published, made, hour in moved)
+            else:
+                ready[hour] = made
         todo = [hour for hour in todo if hour not in outcome]
         results = _move(lake, catalog, [ready[hour] for hour in todo], now)
+        moved |= {hour for hour, result in results.items() if isinstance(result, tuple) and result[1]}
         try:
-            listed = rows_of(lake, todo)
+            states = generations.read_again(lake, todo)
         except LogAssetsError as error:
             return outcome | dict.fromkeys(todo, error)
-        again = []
         for hour in todo:
-            result = results[hour]
-            if isinstance(result, LogAssetsError):
-                outcome[hour] = result
-                continue
-            if result is not None:
-                partition, has_moved = result
-                if has_moved:
-                    moved.add(hour)
-                try:
-                    _make_whole(lake, ready[hour], partition)
-                    # Whether no rows came since they were listed.
-                    if ready[hour].generation.rows.issuperset(entry.key for entry in listed[hour]):
-                        outcome[hour] = Published(partition, ready[hour], hour in moved)
-                        continue
-                except LogAssetsError as error:
-                    outcome[hour] = error
-                    continue
-            del ready[hour]
-            again.append(hour)
-        todo = again
+            if done := _verified(lake, states[hour], ready[hour], results[hour], has_moved=hour in moved):
+                outcome[hour] = done
+            else:
+                del ready[hour]
+        todo = [hour for hour in todo if hour not in outcome]
         if not todo:
             break
     for hour in todo:
@@ -99,7 +90,7 @@ def _move(
     moves: dict[Hour, Move] = {}
     for item in ready:
         generation, before = item.generation, item.published
-        if before and before.digest == generation.digest:
+        if before and item.is_published:
             results[generation.hour] = (before, False)
             continue
         location = lake.location(layout.generation_folder(generation.hour, generation.digest))
@@ -122,56 +113,24 @@ def _move(
     return results
 
 
-def _make_whole(lake: Lake, item: Compacted, partition: Partition) -> None:
-    """Look whether both objects of the published generation are there; a tidy may have taken them before the move."""
-    folder = layout.generation_folder(partition.hour, partition.digest)
-    names = {layout.name_of(entry.key) for entry in lake.entries(folder)}
-    if "logs" not in names or not any(name.startswith("_manifest-") for name in names):
-        remake(lake, item.generation)
-
-
-def _prepare(
-    lake: Lake, catalog: Catalog, hours: Sequence[Hour], ready: dict[Hour, Compacted], pool: Pool
-) -> dict[Hour, LogAssetsError]:
-    """Add to `ready` a generation of each hour, compacted now if there is none that waits to be published."""
-    failed: dict[Hour, LogAssetsError] = {}
-    left: list[Hour] = []
-    for hour in hours:
-        try:
-            found = _unpublished(lake, catalog, hour)
-        except LogAssetsError as error:
-            failed[hour] = error
-            continue
-        if found:
-            ready[hour] = found
-        else:
-            left.append(hour)
-    for hour, outcome in zip(left, compact_all(lake, catalog, left, pool), strict=True):
-        if isinstance(outcome, LogAssetsError):
-            failed[hour] = outcome
-        else:
-            ready[hour] = outcome
-    return failed
-
-
-def _unpublished(lake: Lake, catalog: Catalog, hour: Hour) -> Compacted | None:
-    """A generation that was compacted but not yet published and holds all there is, so nothing need be done twice.
-
-    A generation holds exactly the lines of its rows files; so one whose rows include the published one's rows
-    includes its lines.
-    """
-    needed = set(rows_keys(lake, hour))
-    published = catalog.get([hour]).get(hour)
-    folder = f"{layout.COMPACT}/{hour}"
-    for digest in lake.folders(folder):
-        if published and digest == published.digest:
-            continue
-        found = manifests(lake, hour, digest)
-        if not found or not lake.exists(layout.generation_key(hour, digest)):
-            continue
-        rows = frozenset().union(*(generation.rows for generation in found))
-        if published:
-            needed |= frozenset().union(*(g.rows for g in manifests(lake, hour, published.digest)))
-        if rows >= needed:
-            return Compacted(replace(found[-1], rows=rows), published, len(rows), found[-1].summary.records)
-    return None
+def _verified(
+    lake: Lake,
+    state: HourState,
+    item: Compacted,
+    result: tuple[Partition, bool] | LogAssetsError | None,
+    *,
+    has_moved: bool,
+) -> Published | LogAssetsError | None:
+    """The hour's outcome; None when it is to be compacted again, on top of what others published or for rows that came
+    meanwhile. Objects that a tidy may have taken before the partition moved are put back."""
+    if result is None or isinstance(result, LogAssetsError):
+        return result
+    generation = item.generation
+    try:
+        if not state.stored.get(generation.digest, Stored()).is_whole:
+            make_whole(lake, state, generation)
+    except LogAssetsError as error:
+        return error
+    if not generation.rows.issuperset(entry.key for entry in state.rows):
+        return None
+    return Published(result[0], item, has_moved)

@@ -9,7 +9,7 @@ from log_assets.errors import CatalogError
 from log_assets.hour import Hour
 from log_assets.lake import Lake
 from log_assets.records import row
-from log_assets.steps.compact import read_generation
+from log_assets.steps.generations import read_lines
 
 
 def restore(lake: Lake, catalog: Catalog, hour: Hour) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def restore(lake: Lake, catalog: Catalog, hour: Hour) -> list[dict[str, Any]]:
         raise CatalogError(
             f"hour {hour} is not published: materialize it (log-assets backfill --from {hour} --to {hour})"
         )
-    records = row.restore(read_generation(lake, hour, partition.digest))
+    records = row.restore(read_lines(lake, hour, partition.digest))
     return sorted(records, key=_order)
 
 

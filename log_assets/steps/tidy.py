@@ -6,16 +6,21 @@ old generation), the generation a partition points at, and anything that holds r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.hour import Hour
 from log_assets.lake import Entry, Lake, layout
-from log_assets.steps.compact import folded, manifests
-from log_assets.steps.transform import with_rejects
+from log_assets.steps import generations
+from log_assets.steps.generations import HourState
+from log_assets.steps.receipts import with_rejects
 
 GRACE = timedelta(hours=24)
+
+# Hours whose listings are held at once.
+_HOURS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +42,46 @@ def tidy(lake: Lake, catalog: Catalog, now: datetime, raw_days: int | None = Non
         raw_days: windows put more than so many days ago go, unless some of their records are still rejected.
     """
     store_now = lake.now()
-    rows = generations = 0
-    for partition in list(catalog.partitions()):
-        if now - partition.published < GRACE:
-            continue
-        removed = _tidy_hour(lake, catalog, partition, store_now)
-        rows += removed[0]
-        generations += removed[1]
+    rows = superseded = 0
+    old = [partition for partition in catalog.partitions() if now - partition.published >= GRACE]
+    for start in range(0, len(old), _HOURS_AT_ONCE):
+        some = old[start : start + _HOURS_AT_ONCE]
+        states = generations.read_to_delete(lake, catalog, [partition.hour for partition in some])
+        for partition in some:
+            removed = _tidy_hour(lake, states[partition.hour], partition, store_now)
+            rows += removed[0]
+            superseded += removed[1]
     windows = _tidy_windows(lake, store_now - timedelta(days=raw_days)) if raw_days is not None else 0
     probes = [entry.key for entry in lake.entries(layout.PROBE) if store_now - entry.modified > GRACE]
     lake.delete(probes)
-    return Tidied(rows, generations, windows, lake.sweep(store_now - GRACE) + len(probes))
+    return Tidied(rows, superseded, windows, lake.remove_staged(store_now - GRACE) + len(probes))
 
 
-def _tidy_hour(lake: Lake, catalog: Catalog, partition: Partition, store_now: datetime) -> tuple[int, int]:
-    hour = partition.hour
-    # Generations are listed before the rows and the catalog: a compaction that began later than this listing
-    # makes generations that are not in it.
-    by_digest: dict[str, list[Entry]] = {}
-    for entry in lake.entries(f"{layout.COMPACT}/{hour}"):
-        by_digest.setdefault(entry.key.split("/")[2], []).append(entry)
-    rows = [entry.key for entry in lake.entries(f"{layout.ROWS}/{hour}")]
-    if len(by_digest) <= 1 and not rows:
+def _tidy_hour(lake: Lake, state: HourState, partition: Partition, store_now: datetime) -> tuple[int, int]:
+    """Gives how many rows files and generations were removed."""
+    if (len(state.stored) <= 1 and not state.rows) or state.published != partition:
         return 0, 0
-    if catalog.get([hour]).get(hour) != partition:
+    if not state.current.entries or _any_is_new(state.current.entries, store_now):
         return 0, 0
-    current = by_digest.get(partition.digest, [])
-    if not current or any(store_now - entry.modified < GRACE for entry in current):
-        return 0, 0
-    done = folded(lake, partition)
+    done = generations.folded_in_published(lake, state)
+    rows = [entry.key for entry in state.rows]
     if not done.issuperset(rows):
         return 0, 0
-
     superseded = []
-    for digest, entries in by_digest.items():
-        if digest == partition.digest or any(store_now - entry.modified < GRACE for entry in entries):
+    for digest, stored in state.stored.items():
+        if digest == partition.digest or _any_is_new(stored.entries, store_now):
             continue
         # One without a manifest was never whole, and the rows it was made of are all folded by now.
-        if all(done.issuperset(generation.rows) for generation in manifests(lake, hour, digest)):
-            superseded.append(entries)
-    for entries in superseded:
-        # Manifests go last, so that an interrupted tidy leaves a generation that still tells what it was.
-        lake.delete(entry.key for entry in sorted(entries, key=lambda entry: "/_manifest-" in entry.key))
+        if done >= generations.folded(lake, state.hour, digest, stored):
+            superseded.append(stored)
+    for stored in superseded:
+        lake.delete(entry.key for entry in stored.entries)
     lake.delete(rows)
     return len(rows), len(superseded)
+
+
+def _any_is_new(entries: Iterable[Entry], store_now: datetime) -> bool:
+    return any(store_now - entry.modified < GRACE for entry in entries)
 
 
 def _tidy_windows(lake: Lake, before: datetime) -> int:
@@ -91,7 +92,7 @@ def _tidy_windows(lake: Lake, before: datetime) -> int:
     for hour in lake.folders(layout.RAW):
         if hour > last:
             break
-        for entry in lake.entries(f"{layout.RAW}/{hour}"):
+        for entry in lake.entries(layout.hour_folder(layout.RAW, hour)):
             window = layout.name_of(entry.key)
             if entry.modified < before and window in done and window not in kept:
                 old.append(entry.key)

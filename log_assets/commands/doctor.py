@@ -1,0 +1,126 @@
+"""`log-assets doctor`: probes each port by using it, and says what to repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from log_assets.errors import CatalogError, LogAssetsError, QueryError, SettingError
+from log_assets.hour import Clock
+from log_assets.lake import layout
+from log_assets.ports import Ports
+from log_assets.query import VIEW
+from log_assets.records import envelope
+from log_assets.records.reject import Reject
+from log_assets.settings import Settings
+from log_assets.steps.receipts import pending
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was probed, whether it is well, and what was seen or is to be repaired."""
+
+    what: str
+    ok: bool
+    said: str
+
+
+def examine(now: Clock) -> Iterator[Finding]:
+    """Probe settings, key, source, lake, catalog, query engine and Dagster, each by using it."""
+    try:
+        settings = Settings.load()
+    except LogAssetsError as error:
+        yield Finding("settings", False, str(error))
+        return
+    yield Finding("settings", True, f"START_HOUR {settings.first_hour(now())}, home {settings.home}")
+    ports = Ports(settings)
+    probes: dict[str, Callable[[], str]] = {
+        "f_key": lambda: _key(settings),
+        "source": lambda: _source(ports),
+        **_aws_probes(settings),
+        "lake": lambda: _lake(ports, now),
+        "catalog": lambda: _catalog(ports),
+        "query engine": lambda: _query(ports),
+        "dagster": lambda: _dagster(settings),
+    }
+    for what, probe in probes.items():
+        try:
+            yield Finding(what, True, probe())
+        except LogAssetsError as error:
+            yield Finding(what, False, str(error))
+
+
+def _aws_probes(settings: Settings) -> dict[str, Callable[[], str]]:
+    urls = (settings.lake_url, settings.catalog_url, settings.query_url)
+    if not any(url.startswith(("s3:", "glue:", "athena:")) for url in urls):
+        return {}
+    from log_assets.commands.doctor_aws import probes
+
+    return probes(*urls)
+
+
+def _key(settings: Settings) -> str:
+    settings.keyring()
+    return "well-formed"
+
+
+def _source(ports: Ports) -> str:
+    source = ports.source()
+    try:
+        body = next(iter(source.windows()), None)
+    finally:
+        source.close()
+    if body is None:
+        return f"{source.url} answers, and holds nothing"
+    found = envelope.read(body.content)
+    if found.unread and not found.items:
+        return f"{source.url} answers, but not with a list of records: {len(body.content)} bytes"
+    tokens = envelope.tokens(found.items)
+    if not ports.settings.has_key:
+        return f"{source.url} answers with {len(tokens)} records"
+    unread = sum(isinstance(text, Reject) for text in ports.keyring().decrypt(tokens))
+    if tokens and unread == len(tokens):
+        raise SettingError(
+            f"{source.url} answers with {len(tokens)} records, and f_key opens none: set the right f_key"
+        )
+    return f"{source.url} answers with {len(tokens)} records; f_key opens {len(tokens) - unread} of them"
+
+
+def _lake(ports: Ports, now: Clock) -> str:
+    lake = ports.lake()
+    skew = abs((lake.now() - now()).total_seconds())
+    waiting = len(pending(lake))
+    return (
+        f"{lake.url} can be written, read and tidied; its clock is {skew:.0f} s off; {waiting} windows wait to be read"
+    )
+
+
+def _catalog(ports: Ports) -> str:
+    catalog, lake = ports.catalog(), ports.lake()
+    hours = list(catalog.partitions())
+    there = {entry.key for entry in lake.entries(layout.COMPACT)}
+    # An engine that finds no object may take the hour for an empty one.
+    if gone := [p.hour for p in hours if layout.lines_key(p.hour, p.digest) not in there]:
+        raise CatalogError(
+            f"{catalog.url} holds {len(hours)} hours, and the objects of {len(gone)} of them are gone from {lake.url}, "
+            f"the first {gone[0]}: log-assets backfill --from {gone[0]} --to {gone[-1]} makes them again from their "
+            "rows, while these are there; or restore them from a copy"
+        )
+    return f"{catalog.url} holds {len(hours)} hours, and the object of each is there"
+
+
+def _query(ports: Ports) -> str:
+    engine = ports.query()
+    try:
+        engine.run(f"SELECT count(*) AS n FROM {VIEW} WHERE hour = ''")  # noqa: S608
+    except QueryError as error:
+        if "NOT_FOUND" in str(error) and VIEW in str(error):
+            raise QueryError(f"{error}: run log-assets init, which makes the view {VIEW}") from None
+        raise
+    return f"{engine.url} answers"
+
+
+def _dagster(settings: Settings) -> str:
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    return f"{settings.dagster_home}"

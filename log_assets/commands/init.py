@@ -1,0 +1,109 @@
+"""`log-assets init`: makes what is missing, leaves what is there, and says which was which."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dagster as dg
+from dotenv import dotenv_values, set_key
+
+from log_assets.errors import SettingError
+from log_assets.ports import Ports
+from log_assets.query import VIEW
+from log_assets.records.token import Keyring
+from log_assets.settings import DOTENV, Settings
+
+_ONLY_OWNER = 0o600
+
+
+def initialise(folder: Path, now: datetime) -> Iterator[str]:
+    """Make `.env` in `folder`, the lake, the catalog, the view and Dagster's folder, as far as they are missing.
+
+    Yields a sentence for each. Raises `SettingError` at the end when `f_key` is missing and is not ours to make:
+    only the demo source's key is.
+    """
+    dotenv = folder / DOTENV
+    settings = Settings.load()
+    if settings.start_hour is None:
+        first = settings.first_hour(now)
+        _set(dotenv, "START_HOUR", first)
+        yield f"START_HOUR={first} written to {dotenv}: the first hour that can be published"
+    if not settings.has_key and settings.is_demo:
+        _set(dotenv, "f_key", Keyring.generate())
+        yield f"f_key written to {dotenv}: a key of its own for the demo source"
+    if dotenv.exists():
+        dotenv.chmod(_ONLY_OWNER)
+
+    settings = Settings.load()
+    ports = Ports(settings)
+    # Says what is wrong with the URL; nothing is asked yet.
+    ports.source().close()
+    ports.lake()
+    yield f"lake: {settings.lake_url}"
+    yield f"catalog: {settings.catalog_url}: {ports.catalog_as_it_is().repair()}"
+    engine = ports.query()
+    engine.ensure()
+    yield f"query engine: {engine.url}" + ("" if engine.url.startswith("duckdb:") else f": the view {VIEW} is made")
+    if settings.lake_url.startswith("s3:"):
+        yield "bucket, workgroup and roles are not made here: deploy/ makes them; log-assets doctor checks each"
+    yield _dagster_home(settings.dagster_home, settings.lake_url)
+    if not settings.has_key:
+        raise SettingError(
+            f"f_key is not set, and only the owner of this source knows it: "
+            f"put a line f_key=… into {dotenv} or set it in the environment; capture needs no key"
+        )
+    settings.keyring()
+
+
+def _set(dotenv: Path, name: str, value: str) -> None:
+    """Write a setting down for good, and into this process's environment."""
+    if not dotenv.exists():
+        # Made empty and closed to others before a key goes in.
+        os.close(os.open(dotenv, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _ONLY_OWNER))
+    if not dotenv_values(dotenv).get(name):
+        set_key(dotenv, name, value, quote_mode="never")
+        dotenv.chmod(_ONLY_OWNER)
+    os.environ[name] = value
+
+
+def make_dagster_storage(home: Path) -> None:
+    """Let Dagster make its databases, before several of its processes would do so at once.
+
+    They are made at the first use, step by step: a process that looks in between finds half a schema and ends.
+    """
+    with dg.DagsterInstance.from_config(str(home)):
+        pass
+
+
+# Added to dagster.yaml when the lake is in S3.
+_COMPUTE_LOGS = """
+# What runs print, beside the lake: the UI shows it whichever machine they ran on.
+compute_logs:
+  module: dagster_aws.s3.compute_log_manager
+  class: S3ComputeLogManager
+  config:
+    bucket: {bucket}
+    prefix: {prefix}
+    skip_empty_files: true
+"""
+
+
+def _dagster_home(home: Path, lake_url: str) -> str:
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / "dagster.yaml"
+    kept = target.exists()
+    if not kept:
+        lake = urlsplit(lake_url)
+        text = (files("log_assets.commands") / "dagster.yaml").read_text()
+        if lake.scheme == "s3":
+            prefix = f"{lake.path.strip('/')}/compute-logs".lstrip("/")
+            text += _COMPUTE_LOGS.format(bucket=json.dumps(lake.netloc), prefix=json.dumps(prefix))
+        target.write_text(text)
+    make_dagster_storage(home)
+    return f"Dagster: {home}" + (" (its dagster.yaml is left as it is)" if kept else "")

@@ -1,0 +1,124 @@
+"""Prints tables for people, and CSV and JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import orjson
+
+from log_assets.records import ids
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from log_assets.steps.audit import Status
+
+Format = Literal["table", "csv", "json"]
+
+_STATUS = ("hour", "records", "bytes", "first_record_id", "last_record_id", "missing", "conflicts")
+
+
+def show(table: pa.Table, form: Format) -> None:
+    """Print a query's rows: `table`, `csv` (NULL is nothing, an empty text is ``""``) or `json` (a list of objects)."""
+    if form == "csv":
+        _write_csv(table)
+    elif form == "json":
+        _write_json(table.to_pylist())
+    else:
+        _print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
+
+
+def show_status(status: Status, form: Format) -> None:
+    """Print every hour, and what is missing, rejected and reset."""
+    hours = [asdict(hour) for hour in status.hours]
+    if form == "json":
+        _write_json({"hours": hours, "missing_total": status.missing_total, "rejected": status.rejected})
+        return
+    rows = [{name: hour[name] for name in _STATUS} for hour in hours]
+    if form == "csv":
+        import pyarrow as pa
+
+        _write_csv(pa.table({name: [row[name] for row in rows] for name in _STATUS}))
+        return
+    _print_table(_STATUS, [list(row.values()) for row in rows])
+    records, size = sum(hour.records for hour in status.hours), sum(hour.bytes for hour in status.hours)
+    click.echo(f"{len(status.hours)} hours, {records:,} records, {size:,} bytes")
+    for hour, gaps in sorted(status.missing.items()):
+        click.echo(f"missing before {hour}: {ids.count(gaps)} records, ids {ids.write(gaps)}")
+    for reset in status.resets:
+        click.echo(f"the source's counter was reset in {reset.hour}: {reset.before} → {reset.after}")
+    for reason, number in sorted(status.rejects.items()):
+        click.echo(f"rejected: {number}, {reason} (kept; log-assets requeue reads them again)")
+
+
+def _write_csv(table: pa.Table) -> None:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    # CSV has no lists, structs or bytes, and Arrow writes none: they become text as JSON and hex are.
+    for position, column in enumerate(table.columns):
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+            texts = [None if value is None else _text(value) for value in column.to_pylist()]
+            table = table.set_column(position, table.field(position).name, pa.array(texts, pa.string()))
+    sys.stdout.flush()
+    csv.write_csv(table, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def _write_json(data: object) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(_json_value(data), option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for position, column in enumerate(columns):
+        number = all(isinstance(row[position], int | float | Decimal) for row in rows if row[position] is not None)
+        table.add_column(column, justify="right" if number and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else _text(value) for value in row))
+    # Written to a file or a pipe, a table is as wide as it needs to be.
+    Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
+
+
+def _text(value: Any) -> str:
+    plain = _plain(value)
+    return orjson.dumps(_json_value(plain)).decode() if isinstance(plain, dict | list) else str(plain)
+
+
+def _json_value(value: Any) -> Any:
+    """What orjson writes as it is: an integer beyond 64 bits, which it refuses, is given as the digits it should be."""
+    plain = _plain(value)
+    if isinstance(plain, Mapping):
+        return {key: _json_value(item) for key, item in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_json_value(item) for item in plain]
+    if isinstance(plain, int) and not -(2**63) <= plain < 2**64:
+        return orjson.Fragment(str(plain).encode())
+    return plain
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,35 @@
+"""The jobs: hours to publish, hours to fetch and publish, and the daily tidy."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from log_assets.defs.keys import COMPACT_LOGS, FETCH_JOB, HOURS_JOB, LOGS_TABLE, RAW_LOGS, TIDY_JOB
+from log_assets.ports import Ports
+from log_assets.steps.tidy import tidy
+
+_ALL = (RAW_LOGS, COMPACT_LOGS, LOGS_TABLE)
+
+HOURS = dg.define_asset_job(
+    HOURS_JOB,
+    selection=dg.AssetSelection.assets(COMPACT_LOGS, LOGS_TABLE) | dg.AssetSelection.checks_for_assets(*_ALL),
+    description="Compacts, publishes and checks hours.",
+)
+FETCH = dg.define_asset_job(
+    FETCH_JOB,
+    selection=dg.AssetSelection.assets(*_ALL) | dg.AssetSelection.checks_for_assets(*_ALL),
+    description="Asks the source for hours first, then compacts, publishes and checks them.",
+)
+
+
+@dg.op(description="Removes rows files and generations that the published ones have made superfluous.")
+def tidy_lake(context: dg.OpExecutionContext, ports: dg.ResourceParam[Ports]) -> None:
+    done = tidy(ports.lake(), ports.catalog(), datetime.now(UTC))
+    context.log.info(
+        f"removed {done.rows} rows files, {done.generations} generations, {done.staged} half-written files"
+    )
+
+
+@dg.job(name=TIDY_JOB, description="Once a day, asked for by the sensor.")
+def tidy_job() -> None:
+    tidy_lake()

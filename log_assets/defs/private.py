@@ -1,0 +1,81 @@
+"""Every private name and every tag of Dagster's that this project uses: why, what stands in the way, the way out.
+
+Ruff forbids `dagster._` everywhere else (TID251), and pyproject pins the minor version, since a private name may go
+with any. "A new version of Dagster" in docs/architecture.md tells how to move on: change the pin, run the tests of
+`defs`, and look at each of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+# Why: a check result that is logged, not yielded, has to name the materialization that it judged itself; a yielded one
+# has no partition in a range run (dagster#17005). Way out: `AssetCheckResult(partition_key=…)` in range runs.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as CheckTarget,
+)
+
+# Why: a backfill that was asked for in the UI has no runs yet, and its hours must not be asked for a second time.
+# `DagsterInstance.get_backfills` is public and its filter is not exported. Way out: the filter's export.
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
+# Why: the type of what a failed step carries, to read which hours failed. Way out: its export.
+from dagster._core.execution.plan.objects import StepFailureData
+
+__all__ = [
+    "DAEMON_MODULE",
+    "PARTITION_TAG",
+    "RANGE_END_TAG",
+    "RANGE_START_TAG",
+    "CheckTarget",
+    "StepFailureData",
+    "latest_materializations",
+    "requested_backfills",
+]
+
+# Hardcoded rather than imported: the constants live in `dagster._core.storage.tags`, but the strings are documented
+# (guides: "Partitioned assets", single-run backfills) and stand in every stored run. A range can be given to a run by
+# these tags alone (dagster#34096). Way out: a range argument of `RunRequest` and `execute_in_process`.
+PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+# What `dagster-daemon` runs. As a module it is this interpreter's, whatever PATH says. Way out: `python -m dagster
+# daemon`, should there be one.
+DAEMON_MODULE = "dagster._daemon"
+
+
+def requested_backfills(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[list[str]]:
+    """The partitions of `asset` that each backfill in progress is for."""
+    found = []
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        data = backfill.asset_backfill_data
+        if data and asset in data.target_subset.asset_keys:
+            found.append(list(data.target_subset.get_partitions_subset(asset).get_partition_keys()))
+    return found
+
+
+def latest_materializations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Sequence[str], at_once: int
+) -> dict[str, CheckTarget]:
+    """The latest materialization of each partition that has one, as a check's target.
+
+    `fetch_materializations` gives the newest of all partitions, not of each: for the newest of many partitions there is
+    only the storage's own method. Way out: a public one.
+    """
+    storage = instance.event_log_storage
+    latest = storage.get_latest_storage_id_by_partition(
+        asset, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+    )
+    found = {}
+    ids = list(latest.values())
+    for start in range(0, len(ids), at_once):
+        wanted = dg.AssetRecordsFilter(asset_key=asset, storage_ids=ids[start : start + at_once])
+        for record in instance.fetch_materializations(wanted, limit=at_once).records:
+            if record.partition_key:
+                found[record.partition_key] = CheckTarget(
+                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+                )
+    return found

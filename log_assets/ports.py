@@ -1,0 +1,205 @@
+"""Ports: the settings' URLs → adapters. The scheme picks the adapter, which is imported when it is asked for.
+
+So a process loads what its settings need and no more: a capturer runs without Dagster, DuckDB and pyarrow, and a broken
+upgrade of those stops no capture. Here belongs which adapter a URL picks. Not here: what an adapter does (`source`,
+`lake`, `catalog`, `query`), or Dagster (`defs.resources`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from log_assets.errors import SettingError
+from log_assets.lake.format import check_format
+from log_assets.settings import Settings
+from log_assets.steps.pool import Pool
+
+if TYPE_CHECKING:
+    from log_assets.catalog import Catalog
+    from log_assets.lake import Lake
+    from log_assets.query import QueryEngine
+    from log_assets.records.token import Keyring
+    from log_assets.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the settings name, opened when it is asked for: each call opens anew and may raise `SettingError`."""
+
+    settings: Settings
+
+    def source(self) -> Source:
+        """Where logs come from (SOURCE_URL). The demo source alone is given the key: it encrypts with it."""
+        keyring = self.keyring() if self.settings.is_demo else None
+        return open_source(self.settings.source_url, allow_http=self.settings.source_allow_http, keyring=keyring)
+
+    def lake(self) -> Lake:
+        """Where objects go (LAKE_URL), made when it is new; raises `LakeError` when it is of another format."""
+        lake = self.lake_for_capture()
+        check_format(lake, create=True)
+        return lake
+
+    def lake_for_capture(self) -> Lake:
+        """The lake, its format not read: a capturer may only put."""
+        return open_lake(self.settings.lake_url)
+
+    def spool(self) -> Lake:
+        """Where windows wait while the lake cannot be written: a folder of this machine."""
+        return open_lake((self.settings.home / "spool").as_uri())
+
+    def catalog(self) -> Catalog:
+        """Where partitions are registered (CATALOG_URL), made when it is new."""
+        catalog = self.catalog_as_it_is()
+        catalog.ensure()
+        return catalog
+
+    def catalog_as_it_is(self) -> Catalog:
+        """The catalog, neither made nor checked: for whoever repairs it."""
+        return open_catalog(self.settings.catalog_url, self.settings.lake_url)
+
+    def query(self) -> QueryEngine:
+        """What runs SQL (QUERY_URL) over what the catalog registers."""
+        return open_engine(self.settings.query_url, self.catalog())
+
+    def keyring(self) -> Keyring:
+        """The source's keys (f_key)."""
+        return self.settings.keyring()
+
+    def pool(self) -> Pool:
+        """The processes that share the work (WORKERS)."""
+        return Pool(self.settings.workers)
+
+
+def open_lake(url: str) -> Lake:
+    """The lake at `url` (LAKE_URL).
+
+    Raises:
+        SettingError: the URL is neither ``file:///folder`` nor ``s3://bucket/prefix``.
+        LakeError: it cannot be opened.
+    """
+    with _libraries_for("LAKE_URL"):
+        match urlsplit(url).scheme:
+            case "file":
+                from log_assets.lake.local import open_local
+
+                return open_local(url)
+            case "s3":
+                from log_assets.lake.s3 import open_s3
+
+                return open_s3(url)
+    raise SettingError(f"LAKE_URL={url!r} is not understood: use file:///folder or s3://bucket/prefix")
+
+
+def open_catalog(url: str, lake_url: str) -> Catalog:
+    """The catalog at `url` (CATALOG_URL) of the lake at `lake_url`.
+
+    Raises:
+        SettingError: the URL is neither ``sqlite:///folder/catalog.db`` nor ``glue://database``.
+        CatalogError: it cannot be opened.
+    """
+    with _libraries_for("CATALOG_URL"):
+        match urlsplit(url).scheme:
+            case "sqlite":
+                from log_assets.catalog.sqlite import open_sqlite
+
+                return open_sqlite(url)
+            case "glue":
+                from log_assets.catalog.glue import open_glue
+
+                return open_glue(url, lake_url)
+    raise SettingError(f"CATALOG_URL={url!r} is not understood: use sqlite:///folder/catalog.db or glue://database")
+
+
+def open_engine(url: str, catalog: Catalog) -> QueryEngine:
+    """The engine at `url` (QUERY_URL) over what `catalog` registers.
+
+    Raises:
+        SettingError: the URL is neither ``duckdb://``, ``athena://workgroup`` nor ``trino://host:port/catalog``; or
+            it is one of the last two, and the catalog is not in Glue.
+        QueryError: it cannot be opened.
+    """
+    scheme = urlsplit(url).scheme
+    with _libraries_for("QUERY_URL"):
+        match scheme:
+            case "duckdb":
+                from log_assets.query.embedded import EmbeddedEngine
+
+                return EmbeddedEngine(catalog)
+            case "athena":
+                from log_assets.query.athena import open_athena
+
+                return open_athena(url, _glue_database(scheme, catalog))
+            case "trino":
+                from log_assets.query.trino import open_trino
+
+                return open_trino(url, _glue_database(scheme, catalog))
+    # A URL may hold a password.
+    raise SettingError(
+        f"QUERY_URL with the scheme {scheme!r} is not understood: use duckdb://, athena://workgroup or "
+        "trino://host:port/catalog"
+    )
+
+
+def _glue_database(scheme: str, catalog: Catalog) -> str:
+    parts = urlsplit(catalog.url)
+    if parts.scheme != "glue":
+        raise SettingError(
+            f"QUERY_URL={scheme}://… reads a catalog in Glue, and CATALOG_URL is {catalog.url}: set "
+            "CATALOG_URL=glue://database and LAKE_URL=s3://bucket/prefix"
+        )
+    return parts.netloc
+
+
+def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None = None) -> Source:
+    """The source at `url` (SOURCE_URL).
+
+    Args:
+        url: ``https://…``, ``http://…`` (loopback), ``file:///folder`` or ``demo://``.
+        allow_http: take ``http`` to other hosts too.
+        keyring: what the demo source encrypts with; no other source is given a key.
+
+    Raises:
+        SettingError: the URL is none of these, or the demo source has no key.
+    """
+    parts = urlsplit(url)
+    with _libraries_for("SOURCE_URL"):
+        match parts.scheme:
+            case "https" | "http":
+                from log_assets.source.http import HttpSource
+
+                return HttpSource(url, allow_http=allow_http)
+            case "file":
+                from log_assets.source.folder import FolderSource
+
+                return FolderSource(url)
+            case "demo":
+                from log_assets.source.demo import DemoSource
+
+                if keyring is None:
+                    raise SettingError("f_key is not set, and the demo source encrypts with it: run log-assets init")
+                seed = parse_qs(parts.query).get("seed", ["0"])[0]
+                if not seed.isdecimal():
+                    raise SettingError("SOURCE_URL names a seed that is no number: write demo://?seed=7")
+                return DemoSource(keyring, int(seed))
+    raise SettingError(
+        f"SOURCE_URL has the scheme {parts.scheme!r}: use https://…, http://… on this machine, file:///folder or demo://"
+    )
+
+
+@contextmanager
+def _libraries_for(variable: str) -> Iterator[None]:
+    """Says which setting needs a library that is not installed, and what installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "log_assets"):
+            raise
+        raise SettingError(
+            f"{variable} needs the library {library}, which is not installed: pip install {library}, or set "
+            f"{variable} to something else"
+        ) from None
