@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from log_assets.defs.keys import HOURS_JOB
+from log_assets.defs.private import DAEMON_MODULE
 from log_assets.defs.runs import hours_of
 from log_assets.hour import Hour
 from log_assets.records.token import Keyring
@@ -49,7 +50,7 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "log_assets_tests.daemon_definitions"]
+        command = [sys.executable, "-m", DAEMON_MODULE, "run", "-m", "log_assets_tests.daemon_definitions"]
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=log)
 

@@ -17,10 +17,6 @@ import click
 import pytest
 import sqlglot
 import yaml
-from dagster._config import process_config
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.compute_log_manager import ComputeIOType
-from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import DagsterPostgresStorage
@@ -34,6 +30,12 @@ from log_assets.query.sql import Parameter, saved_queries, view_ddl
 from log_assets.records import row
 from log_assets_tests.aws_calls import calls, listening
 from log_assets_tests.cloudformation import Template
+from log_assets_tests.dagster_private import (
+    ComputeIOType,
+    InstanceRef,
+    create_dagster_daemon_cli,
+    process_config,
+)
 from log_assets_tests.kit import H0, Kit, real_records
 
 DEPLOY = Path(__file__).parent.parent / "deploy"

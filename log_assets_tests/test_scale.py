@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE
+from log_assets.defs.private import DAEMON_MODULE
 from log_assets.hour import Hour, hours_between
 from log_assets.records.token import Keyring
 from log_assets_tests.kit import H0, Kit, record
@@ -126,7 +127,7 @@ def test_a_backfill_of_720_hours_by_the_call_of_the_asset_page(
             except httpx.HTTPError:
                 assert time.monotonic() < end
                 time.sleep(0.5)
-        servers.append(start([sys.executable, "-m", "dagster._daemon", "run", *module]))
+        servers.append(start([sys.executable, "-m", DAEMON_MODULE, "run", *module]))
         backfill = launched["launchPartitionBackfill"]["backfillId"]
         while True:
             status = execute(STATUS, id=backfill)["partitionBackfillOrError"]["status"]

@@ -8,8 +8,6 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,49 +23,12 @@ from log_assets.source.demo import RATE, DemoRecords, DemoSource
 from log_assets.source.demo_server import DemoServer
 from log_assets.source.folder import FolderSource
 from log_assets.source.http import HttpSource, Limits
+from log_assets_tests.raw_server import raw_server, response
 
 KEY = Fernet.generate_key().decode()
 RING = Keyring.parse(KEY)
 QUICK = Limits(connect=1.0, read=0.3, whole=1.5, attempts=3, max_body=1 << 20)
 START = datetime(2023, 3, 10, 1, tzinfo=UTC)
-
-Answer = Callable[[socket.socket, int], None]
-
-
-@contextmanager
-def raw_server(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that lets `answer` write whatever bytes it likes; gives its URL and the requests that came."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    requests: list[bytes] = []
-    stopped = threading.Event()
-
-    def serve() -> None:
-        while not stopped.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                request = connection.recv(65536)
-                if request:
-                    requests.append(request.split(b"\r\n")[0])
-                    with suppress(OSError):
-                        answer(connection, len(requests))
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/logs", requests
-    finally:
-        stopped.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
-
-
-def response(body: bytes, status: str = "200 OK", headers: str = "", length: int | None = None) -> bytes:
-    size = len(body) if length is None else length
-    return f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n".encode() + body
 
 
 def contents(source: Source) -> list[bytes]:
