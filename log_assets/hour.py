@@ -12,7 +12,7 @@ from log_assets.errors import HourError
 PARTITION_FORMAT = "%Y-%m-%d-%H"
 
 Clock = Callable[[], datetime]
-"""Gives the time now, aware: steps are given a clock and never look at one."""
+"""Gives the time now, aware: steps are given a clock and never read one themselves."""
 
 _SHAPE = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}", re.ASCII)
 _LENGTH = timedelta(hours=1)

@@ -9,8 +9,11 @@ import os
 import socket
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from log_assets.records.token import Keyring
 from log_assets.source.demo import DemoRecords
 from log_assets.source.demo_server import DemoServer
 from log_assets_tests.kit import H0, body, real_records, record
+from log_assets_tests.raw_server import raw_server, response
 from log_assets_tests.shell import Shell
 
 H1 = H0.plus(1)
@@ -338,3 +342,24 @@ def test_status_shows_gaps_and_resets_to_people(shell: Shell) -> None:
     shown = shell.done("status")
     assert "missing before 2023-03-10-01: 3 records, ids 12-14" in shown
     assert "reset in 2023-03-10-02: 15 → 1" in shown
+
+
+def test_retries_are_told_in_the_log_and_never_on_stdout(shell: Shell, tmp_path: Path) -> None:
+    """In a process of its own: as soon as structlog is installed, stamina prints to stdout unless it is told not to."""
+    with raw_server(lambda connection, _: connection.sendall(response(b"oops", "503 Busy"))) as (url, _):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import structlog; from log_assets.commands.cli import main; main()",
+                "poll",
+                "--once",
+            ],
+            env={"PATH": os.environ["PATH"], "SOURCE_URL": url, "LOG_ASSETS_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "captured 0 new windows\n"
+    assert done.stderr.count("tried again in") == 2
+    assert done.returncode == 1

@@ -72,3 +72,8 @@ def test_no_registry_and_no_path_of_a_machine_is_committed() -> None:
         ["git", "grep", "-nIE", "|".join(map(re.escape, words))], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert found.stdout == ""
+
+
+def test_no_heading_of_the_readme_stands_there_twice() -> None:
+    headings = re.findall(r"^#+ .*$", README, re.MULTILINE)
+    assert len(headings) == len(set(headings))

@@ -157,6 +157,12 @@ def test_no_room_for_temporary_files_is_one_clear_error(kit: Kit, monkeypatch: p
         unite(kit.lake, sets, serial_pool(), small_buckets())
 
 
+def test_a_system_without_affinity_has_its_cores_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS: there `os` has no `sched_getaffinity`."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert Pool().processes >= 1
+
+
 def kill_yourself(number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -66,7 +66,8 @@ def main(ctx: click.Context) -> None:
     # Only this program's own voice: libraries tell every request with its whole URL.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("log_assets").setLevel(logging.INFO)
-    # Whoever ends a command means what Ctrl+C means: a query is cancelled where it runs. Some commands know better.
+    # SIGTERM raises KeyboardInterrupt as Ctrl+C does, so that a query is cancelled where it runs. `poll` and `up` set
+    # handlers of their own: they finish what they have in hand.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
 

@@ -75,7 +75,7 @@ def _set(dotenv: Path, name: str, value: str) -> None:
 def make_dagster_storage(home: Path) -> None:
     """Let Dagster make its databases, before several of its processes would do so at once.
 
-    They are made at the first use, step by step: a process that looks in between finds half a schema and ends.
+    They are made at the first use, step by step: a process that opens them in between finds half a schema and ends.
     """
     with dg.DagsterInstance.from_config(str(home)):
         pass

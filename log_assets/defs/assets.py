@@ -1,8 +1,9 @@
 """The assets: raw_logs → compact_logs → logs_table, one partition an hour.
 
 One op does all three, so that an hour that fails takes no other with it. Dagster buffers what an op yields and
-loses it when the op raises; so each hour's materialization and check results are logged when they are done, and
-the op ends with one `Failure` that names the hours that failed.
+loses it when the op raises, and a single run over a range of partitions has no way to mark one of them as failed
+(dagster#17836); so each hour's materialization and check results are logged when they are done, and the op ends with
+one `Failure` that names the hours that failed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

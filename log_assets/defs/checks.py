@@ -2,7 +2,7 @@
 
 They are evaluated by the op that makes the assets (`assets`), for many hours at once, and logged one by one with
 their partition: that is right in runs of one hour and in runs of a range alike, where a check of its own would lose
-the partition.
+the partition (dagster#17005).
 """
 
 from __future__ import annotations

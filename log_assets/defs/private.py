@@ -2,7 +2,7 @@
 
 Ruff forbids `dagster._` everywhere else (TID251), and pyproject pins the minor version, since a private name may go
 with any. "A new version of Dagster" in docs/architecture.md tells how to move on: change the pin, run the tests of
-`defs`, and look at each of these.
+`defs`, and try each way out.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _requests(
         ended = failed.get((item.hour, item.work), [])
         if len(ended) >= rules.attempts:
             waiting.append(
-                f"{item.hour} failed {len(ended)} times and is left: look at its run, remove the cause, materialize it"
+                f"{item.hour} failed {len(ended)} times and is left: see its run, remove the cause, materialize it"
             )
         elif ended and now < max(ended) + rules.backoff[min(len(ended), len(rules.backoff)) - 1]:
             waiting.append(f"{item.hour} failed and is tried again in a while")
@@ -143,6 +143,7 @@ def _request(hours: Sequence[Hour], ready: dict[Hour, tuple[str, int]]) -> dg.Ru
     tags = {WORK_TAG: work, BY_TAG: SENSOR}
     if len(hours) == 1:
         return dg.RunRequest(run_key=run_key, job_name=HOURS_JOB, partition_key=hours[0], tags=tags)
+    # A range is given to a run by tags alone (dagster#34096).
     tags |= {RANGE_START_TAG: hours[0], RANGE_END_TAG: hours[-1]}
     return dg.RunRequest(run_key=run_key, job_name=HOURS_JOB, tags=tags)
 

@@ -62,7 +62,7 @@ class Lake(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The store's own clock (UTC): an empty object is put, looked at and removed, so it needs those rights."""
+        """The store's own clock (UTC): an empty object is put, its time read, and removed, so it needs those rights."""
         ...
 
     def remove_staged(self, before: datetime) -> int:

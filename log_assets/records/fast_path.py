@@ -2,11 +2,11 @@
 
 A *plain* record is the repr of a dict (or its JSON, spaced alike) with exactly the real record's keys in their order,
 texts of printable ASCII without quotes or backslashes, a method that shortens and an `inDate` with milliseconds and Z.
-One pattern cuts the joined batch, and the parts tell what is plain. Ids and dates are looked at and converted as
-columns of bytes; what stands between them takes few values, each converted once a batch. A line is its parts joined,
-never parsed or written as JSON. In such a text no quote, escape, constant or number can mean something else than it
-says, so the line is the one that `row` makes of the parsed record: the tests hold that. Whatever is not plain is left
-to `payload` and `row`. `odd_lines` is the way back: of an hour's lines it leaves those that are not plain.
+One regular expression splits the joined batch into fields. User ids and dates are validated and converted as columns of
+bytes, all at once; the text between them takes few distinct values, each validated and converted once a batch. A line
+is its fields joined, never parsed or written as JSON. In such a text no quote, escape, constant or number can mean
+something else than it says, so the line is the one that `row` makes of the parsed record: the tests hold that. Whatever
+is not plain is left to `payload` and `row`. `odd_lines` is the way back: of an hour's lines, those that are not plain.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from log_assets.records.ids import Ids
 from log_assets.records.reject import Reject
 from log_assets.records.row import event_time
 
-# One match a line, whatever the line: so matches and texts stay aligned. It only cuts, wherever it may; the parts tell
-# whether the text is plain: ids and dates are looked at all at once, the other two once for each value.
+# Exactly one match for each line of the batch, so matches and texts stay aligned: a line that does not fit matches the
+# second alternative, and all its groups are empty. The expression only splits; whether the text is plain is decided by
+# validating each group afterwards.
 _PLAIN = re.compile(
     rb"\{'user_id': '(.{64})', 'record_id': (0|-?[1-9]\d{0,17})(, '.*', 'inDate': ')(.{23})(Z.*)\n"
     rb"|.*\n"
@@ -51,11 +52,12 @@ _LINE = (
 
 _HEX = b"0123456789abcdef"
 _TO_SINGLE = bytes.maketrans(b'"', b"'")
-_HALF, _HALF_PADDED, _HALF_LETTERS, _HALF_PADDED_LETTERS = 16, 18, 22, 24
-_ID_LETTERS = 2 * _HALF_LETTERS
+# Bytes of half a user id, as they are and padded to whole groups of three; base64 digits of both.
+_HALF, _HALF_PADDED, _HALF_DIGITS, _HALF_PADDED_DIGITS = 16, 18, 22, 24
+_ID_DIGITS = 2 * _HALF_DIGITS
 # Of 2023-03-10T01:48:11.818 the digits that are kept.
 _DATE_DIGITS = np.array([2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
-_DATE_LETTERS, _SHORT_DATE_LETTERS, _HOUR_LETTERS = 23, 15, 13
+_DATE_BYTES, _SHORT_DATE_BYTES, _HOUR_BYTES = 23, 15, 13
 _LEAST_MINUTES = np.frombuffer(b":00:00.000", np.uint8)
 _MORE_MINUTES = np.frombuffer(b":59:59.999", np.uint8) - _LEAST_MINUTES
 
@@ -77,7 +79,7 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
 
     Args:
         texts: plaintexts; rejects among them are left, in `left`, like everything that is not plain.
-        latest: a record of an hour that does not end before is left too: its time is to be looked at exactly.
+        latest: a record of an hour that does not end before is left too: its time has to be compared exactly.
     """
     if not texts:
         return Plain({}, np.empty(0, np.int64), [])
@@ -87,12 +89,12 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
         found = _matches([b"" if isinstance(text, Reject) or b"\n" in text else text for text in texts])
     fields = {part: _fields(part) for part in {parts[2] for parts in found}}
     details = {part: _detail(part) for part in {parts[4] for parts in found}}
-    hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_LETTERS] for parts in found}}
+    hours = {part: _hour(part, latest) for part in {parts[3][:_HOUR_BYTES] for parts in found}}
     good, left = found, []
     if not (all(fields.values()) and all(details.values()) and all(hours.values()) and _all_digits(found)):
         is_good = [
-            bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_LETTERS]])
-            and bool(_MINUTES.fullmatch(parts[3], _HOUR_LETTERS))
+            bool(fields[parts[2]] and details[parts[4]] and hours[parts[3][:_HOUR_BYTES]])
+            and bool(_MINUTES.fullmatch(parts[3], _HOUR_BYTES))
             and not parts[0].translate(None, _HEX)
             for parts in found
         ]
@@ -108,7 +110,7 @@ def encode(texts: Sequence[bytes | Reject], latest: datetime) -> Plain:
         return Plain({hour: lines for hour in hours.values() if hour}, ids, left)
     by_hour: dict[Hour, list[bytes]] = {}
     for parts, line in zip(good, lines, strict=True):
-        hour = hours[parts[3][:_HOUR_LETTERS]]
+        hour = hours[parts[3][:_HOUR_BYTES]]
         if hour:
             by_hour.setdefault(hour, []).append(line)
     return Plain(by_hour, ids, left)
@@ -118,7 +120,7 @@ def _all_digits(found: Sequence[_Parts]) -> bool:
     """Whether every user id is hexadecimal, and every date goes on after its hour as `_MINUTES` does."""
     if b"".join([parts[0] for parts in found]).translate(None, _HEX):
         return False
-    return bool((_date_letters(found)[:, _HOUR_LETTERS:] - _LEAST_MINUTES <= _MORE_MINUTES).all())
+    return bool((_date_bytes(found)[:, _HOUR_BYTES:] - _LEAST_MINUTES <= _MORE_MINUTES).all())
 
 
 def _matches(texts: list[bytes]) -> list[_Parts]:
@@ -167,21 +169,21 @@ def _hour(part: bytes, latest: datetime) -> Hour | None:
 
 
 def _user_ids(good: Sequence[_Parts]) -> list[bytes]:
-    # Base64 goes by three bytes; each half of sixteen is filled up to eighteen, and the letters of the filling cut off.
+    # Base64 encodes groups of three bytes: each half of sixteen is padded to eighteen, and what comes of that is cut.
     halves = np.frombuffer(bytes.fromhex(b"".join([parts[0] for parts in good]).decode()), np.uint8)
     padded = np.zeros((2 * len(good), _HALF_PADDED), np.uint8)
     padded[:, :_HALF] = halves.reshape(-1, _HALF)
-    letters = np.frombuffer(b64encode(padded.tobytes(), b"-_"), np.uint8).reshape(-1, _HALF_PADDED_LETTERS)
-    return _cut(letters[:, :_HALF_LETTERS].tobytes(), _ID_LETTERS)
+    digits = np.frombuffer(b64encode(padded.tobytes(), b"-_"), np.uint8).reshape(-1, _HALF_PADDED_DIGITS)
+    return _cut(digits[:, :_HALF_DIGITS].tobytes(), _ID_DIGITS)
 
 
 def _dates(good: Sequence[_Parts]) -> list[bytes]:
-    return _cut(_date_letters(good)[:, _DATE_DIGITS].tobytes(), _SHORT_DATE_LETTERS)
+    return _cut(_date_bytes(good)[:, _DATE_DIGITS].tobytes(), _SHORT_DATE_BYTES)
 
 
-def _date_letters(good: Sequence[_Parts]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(b"".join([parts[3] for parts in good]), np.uint8).reshape(-1, _DATE_LETTERS)
+def _date_bytes(good: Sequence[_Parts]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join([parts[3] for parts in good]), np.uint8).reshape(-1, _DATE_BYTES)
 
 
-def _cut(letters: bytes, width: int) -> list[bytes]:
-    return [letters[start : start + width] for start in range(0, len(letters), width)]
+def _cut(joined: bytes, width: int) -> list[bytes]:
+    return [joined[start : start + width] for start in range(0, len(joined), width)]

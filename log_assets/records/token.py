@@ -102,7 +102,7 @@ class Keyring:
     def decrypt(self, tokens: Sequence[object]) -> list[bytes | Reject]:
         """The plaintext of each token, or why there is none; same length and order.
 
-        Every HMAC of the batch is verified before any ciphertext is looked at; then all ciphertexts of one key are
+        Every HMAC of the batch is verified before any ciphertext is used; then all ciphertexts of one key are
         decrypted in one call. A bad token touches no other.
 
         Args:
@@ -132,7 +132,7 @@ def _decode(tokens: Sequence[object]) -> list[bytes | Reject]:
     """Each token's bytes, of a length that a Fernet token may have."""
     try:
         if max(map(len, tokens), default=0) <= _LONGEST:  # type: ignore[arg-type]
-            # What this strict decoder takes, `Fernet` reads the same; whatever it refuses is looked at one by one.
+            # What this strict decoder takes, `Fernet` reads the same; whatever it refuses is decoded one by one.
             decoded = [b64decode(token, _URL_SAFE, True) for token in tokens]  # type: ignore[arg-type]
             if all(map(_may_be_length, set(map(len, decoded)))) and {data[0] for data in decoded} <= _VERSIONS:
                 return list(decoded)
@@ -191,7 +191,7 @@ def _decrypt(key: _Key, tokens: Sequence[bytes]) -> list[bytes | Reject]:
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens)) - _HEAD - _MAC
     ends = lengths.cumsum()
     starts = ends - lengths + _BLOCK
-    # The last block of each, of which the last byte tells how many bytes are padding, all of them that number.
+    # PKCS#7: the last byte of the last block tells how many bytes are padding, and each of those is that number.
     last = np.frombuffer(joined, np.uint8)[ends[:, None] - _BLOCK + _PLACES]
     paddings = last[:, -1].astype(np.int64)
     is_padding = _BLOCK - paddings[:, None] <= _PLACES

@@ -123,7 +123,7 @@ def soundness(lake: Lake, partition: Partition) -> Soundness:
     problems = []
     if any(map(ge, found, islice(found, 1, None))):
         problems.append("lines are not sorted and unique")
-    # What a plain line says holds by its form alone; the others are looked at one by one.
+    # A line of the plain form fits and is lossless by its form alone; the others are checked one by one.
     odd = fast_path.odd_lines(b"".join(found), partition.hour)
     strangers = [line for line in odd if row.hour_of_line(line) != partition.hour]
     unfit = [line for line in odd if not row.fits(line)]

@@ -2,7 +2,7 @@
 
 The source shows a rolling window; what is not fetched before it rolls on is gone for ever. So capture needs no key,
 no catalog and no Dagster, puts under `raw/` and `capture/` only, and waits in a local spool when the lake cannot be
-written. It looks into a body just far enough to see which record ids it holds: to pace itself, and to say when some
+written. It parses a body just far enough to see which record ids it holds: to pace itself, and to say when some
 fell between two windows.
 """
 

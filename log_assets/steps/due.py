@@ -1,6 +1,6 @@
 """Due: which hours are to be compacted now, and which windows are to be read, as set differences of listings.
 
-A cursor narrows the listing to the last day of landings, and one sweep a day looks at everything, so a cursor that
+A cursor narrows the listing to the last day of landings, and one sweep a day lists everything, so a cursor that
 is lost or wrong delays work and never loses it.
 """
 

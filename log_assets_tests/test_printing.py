@@ -1,0 +1,75 @@
+"""What a query's rows look like for programs: NULL is kept apart from an empty text, and JSON is always JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from log_assets.commands.printing import show
+
+TABLE = pa.table(
+    {
+        "text": pa.array(["", None, 'a "b", c\n', "=1"]),
+        "number": pa.array([0, None, -(2**63), 2**63 - 1], pa.int64()),
+        "float": pa.array([0.0, None, math.nan, math.inf]),
+        "big": pa.array([Decimal(10**30), None, Decimal(1), Decimal(0)], pa.decimal128(38, 0)),
+        "moment": pa.array([datetime(2023, 3, 10, 1, 48, 11, 818000, UTC), None, None, None], pa.timestamp("ms")),
+        "time": pa.array([time(1, 2, 3), None, None, None], pa.time64("us")),
+        "day": pa.array([date(2023, 3, 10), None, None, None]),
+        "flag": pa.array([True, None, False, False]),
+        "bytes": pa.array([b"\x00\xff", None, b"", b"a"], pa.binary()),
+        "list": pa.array([[1, None], None, [], [2]], pa.list_(pa.int64())),
+        "struct": pa.array([{"a": "é", "b": None}, None, None, None], pa.struct({"a": pa.string(), "b": pa.int64()})),
+    }
+)
+
+
+def test_csv_keeps_null_apart_from_an_empty_text(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(TABLE, "csv")
+    lines = capfdbinary.readouterr().out.decode().split("\n", 2)
+    assert lines[0] == ",".join(f'"{name}"' for name in TABLE.column_names)
+    assert lines[1] == (
+        '"",0,0,1000000000000000000000000000000,2023-03-10 01:48:11.818,01:02:03.000000,2023-03-10,true,"00ff",'
+        '"[1,null]","{""a"":""é"",""b"":null}"'
+    )
+    assert lines[2].split("\n")[0] == "," * (TABLE.num_columns - 1)
+
+
+def test_json_is_json_whatever_the_values_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(TABLE, "json")
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    rows = json.loads(capfdbinary.readouterr().out, parse_constant=refuse)
+    assert rows[0] == {
+        "text": "",
+        "number": 0,
+        "float": 0.0,
+        "big": 10**30,
+        "moment": "2023-03-10 01:48:11.818",
+        "time": "01:02:03",
+        "day": "2023-03-10",
+        "flag": True,
+        "bytes": "00ff",
+        "list": [1, None],
+        "struct": {"a": "é", "b": None},
+    }
+    assert set(rows[1].values()) == {None}
+    assert (rows[2]["float"], rows[3]["float"]) == (None, None)
+    assert (rows[2]["number"], rows[3]["number"]) == (-(2**63), 2**63 - 1)
+
+
+def test_a_table_shows_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show(pa.table({"a": ["[bold]x[/bold]"], "n": [1]}), "table")
+    assert "[bold]x[/bold]" in capsys.readouterr().out
+
+
+def test_a_moment_with_a_zone_is_written_with_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(pa.table({"at": pa.array([datetime(2023, 3, 10, 1, tzinfo=UTC)], pa.timestamp("ms", "UTC"))}), "json")
+    assert json.loads(capfdbinary.readouterr().out) == [{"at": "2023-03-10 01:00:00.000+00:00"}]
