@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 import time
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from loky import cpu_count
 from rich.console import Console
 from rich.table import Table
 
@@ -59,7 +59,7 @@ def _machine() -> dict[str, Any]:
     name = names[0].split(":", 1)[1].strip() if names else platform.processor()
     return {
         "processor": name,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cpu_count(),
         "system": platform.system(),
         "sides write to": str(scratch()),
     }

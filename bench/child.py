@@ -58,7 +58,8 @@ class Memory:
 
 def main() -> None:
     side, data, cores = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     module = importlib.import_module(f"bench.{side}")
     with tempfile.TemporaryDirectory(prefix="log_assets-bench-", dir=scratch()) as folder:
         out = Path(folder)

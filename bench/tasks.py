@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loky import cpu_count
+
 from bench import data
 from bench.child import scratch
 
@@ -143,7 +145,7 @@ def _ratios(results: Results, mix: str, records: int) -> str:
 
 def cores(size: Size, results: Results) -> None:
     """One core and all of them: a million records in one hour, and the same in 48 hours."""
-    all_cores = len(os.sched_getaffinity(0))
+    all_cores = cpu_count()
     for name, folder in (
         ("one hour", dataset(data.MIXES[0], size.big)),
         ("48 hours", dataset(data.MIXES[0], size.big // 48, hours=48, windows=max(4, data.WINDOWS_AN_HOUR // 12))),
@@ -193,7 +195,7 @@ def memory(size: Size, results: Results) -> None:
     """The most memory for a huge hour, and the time a record there against a small one, on all cores."""
     from bench.hour import rows
 
-    all_cores = len(os.sched_getaffinity(0))
+    all_cores = cpu_count()
     small = min(50_000, size.huge // 4)
     for records, rounds in ((small, size.repeats), (size.huge, 1)):
         folder = rows(CACHE / f"rows-{records}", records, 120)
@@ -243,7 +245,21 @@ def queries(size: Size, results: Results) -> None:
         say(f"{name}: {json.dumps({key: round(value, 3) for key, value in figures.items()})}")
 
 
-TASKS = (windows, sides, big, compaction, cores, memory, backfill, queries)
+def startup(size: Size, results: Results) -> None:
+    """What a command and a capturer cost before they do anything, against Dagster's import."""
+    from bench import startup as bench
+
+    found = bench.run([bench.OWN], rounds=size.repeats)
+    dagster, version, poll = found[bench.DAGSTER], found[f"{bench.OWN} --version"], found[f"{bench.OWN} poll"]
+    results.add("start of a process", {"dagster": dagster["cpu"], "version": version["cpu"], "poll": poll["cpu"]})
+    results.goal(
+        "CPU of log-assets --version against import dagster", version["cpu"] / dagster["cpu"], 0.2, 0.4, more=False
+    )
+    results.goal("CPU of a poll at start against import dagster", poll["cpu"] / dagster["cpu"], 0.5, 1.0, more=False)
+    results.goal("memory of a poll", poll["memory"] / (1 << 20), 80, 100, more=False, unit=" MiB")
+
+
+TASKS = (startup, windows, sides, big, compaction, cores, memory, backfill, queries)
 
 
 def run(size: Size) -> Iterator[Results]:

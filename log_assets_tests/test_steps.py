@@ -1,11 +1,14 @@
 """Transform, compact, publish, restore, requeue and tidy over real adapters."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from log_assets.catalog import Move
 from log_assets.errors import CatalogError, Damaged, LakeError
 from log_assets.hour import Hour
 from log_assets.lake import layout
@@ -361,3 +364,36 @@ def test_a_generation_that_someone_deleted_is_made_again_though_rows_came_since(
     kit.publish(H0)
     assert kit.ids() == [1, 2, 3]
     assert kit.lake.exists(layout.lines_key(H0, before.digest))
+
+
+def test_of_two_generations_without_a_catalog_none_is_published_that_lacks_the_others_rows(kit: Kit) -> None:
+    """Their rows are gone, so nothing else tells that the smaller one is not all there is."""
+    hours = [H0.plus(number) for number in range(8)]
+    for again in range(2):
+        kit.land([record(3600 * number + again) for number in range(len(hours))])
+        kit.publish(*hours)
+    kit.lake.delete(kit.keys("rows"))
+    (kit.folder / "catalog.db").unlink()
+    kit.catalog.ensure()
+    kit.publish(*hours)
+    # In eight hours the smaller generation is now the first and now the last in order of digests.
+    assert [kit.ids(hour) for hour in hours] == [[3600 * n, 3600 * n + 1] for n in range(len(hours))]
+
+
+@pytest.mark.parametrize("part", ["logs.json.gz", "_manifest-"])
+def test_what_a_tidy_takes_between_compaction_and_move_is_put_back(kit: Kit, part: str) -> None:
+    class Tidied:
+        """A catalog in which objects of an hour vanish just before its partition moves."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(kit.catalog, name)
+
+        def move(self, moves: Sequence[Move]) -> Any:
+            kit.lake.delete([key for key in kit.keys(f"compact/{H0}") if part in key])
+            return kit.catalog.move(moves)
+
+    kit.land([record(1)])
+    outcome = publish(kit.lake, Tidied(), [H0], kit.now)[H0]  # type: ignore[arg-type]
+    assert isinstance(outcome, Published)
+    assert kit.ids() == [1]
+    assert kit.stale(H0) == []
