@@ -56,6 +56,7 @@ def test_init_and_doctor_say_what_they_did_and_saw(account: Account) -> None:
         "rights in the lake",
         "database",
         "lake",
+        "objects",
         "catalog",
         "query engine",
         "dagster",

@@ -54,6 +54,8 @@ def test_the_real_records_from_a_folder_come_back_and_are_decoded(shell: Shell) 
         ],
         "missing_total": 0,
         "rejected": 0,
+        "waiting": 0,
+        "problems": [],
     }
     restored = shell.done("restore", "--hour", H0).splitlines()
     assert [json.loads(line) for line in restored] == real_records()

@@ -22,6 +22,7 @@ from log_assets_tests.shell import Shell
 
 FORMATS = ["lake-format-1"]
 MADE_IN = "file:///golden/"
+TOLD = ("hours", "missing_total", "rejected")
 ROWS = "SELECT * FROM logs ORDER BY hour, record_id, user_id"
 
 
@@ -42,7 +43,7 @@ def described(kit: Kit, shell: Shell) -> dict[str, Any]:
     """What status, query and restore say of every hour that is published."""
     hours = [partition.hour for partition in kit.catalog.partitions()]
     return {
-        "status": json.loads(shell.done("status", "--format", "json")),
+        "status": {name: value for name, value in shell.status().items() if name in TOLD},
         "rows": [list(row.values()) for row in json.loads(shell.done("query", ROWS, "--format", "json"))],
         "lines": json.loads(shell.done("query", "SELECT count(*) AS n FROM compact_logs", "--format", "json")),
         "restored": {hour: digest(shell.done("restore", "--hour", hour).encode()) for hour in hours},

@@ -132,8 +132,8 @@ def test_a_window_whose_every_record_fails_by_key_waits_for_the_right_key(kit: K
 def test_requeue_reads_rejects_once_the_key_is_added(kit: Kit) -> None:
     items = json.loads(body(kit.keyring, [record(1)])) + json.loads(body(OTHER_KEY, [record(2)]))
     kit.transform(put_window(kit.lake, json.dumps(items).encode(), kit.now()))
-    assert [receipt.rejected for receipt in with_rejects(kit.lake)] == [1]
-    transform_all(kit.lake, OTHER_KEY, [receipt.window for receipt in with_rejects(kit.lake)])
+    assert [receipt.rejected for receipt in with_rejects(kit.lake).found] == [1]
+    transform_all(kit.lake, OTHER_KEY, [receipt.window for receipt in with_rejects(kit.lake).found])
     kit.publish(H0)
     assert kit.ids() == [1, 2]
 

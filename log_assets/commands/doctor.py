@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from log_assets.errors import CatalogError, LogAssetsError, QueryError, SettingError
+from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError
 from log_assets.hour import Clock
-from log_assets.lake import layout
+from log_assets.lake import Lake, layout, listing
 from log_assets.ports import Ports
 from log_assets.query import VIEW
 from log_assets.records import envelope
 from log_assets.records.reject import Reject
 from log_assets.settings import Settings
-from log_assets.steps.receipts import pending
+from log_assets.steps.receipts import pending, with_rejects
+from log_assets.steps.transform import transform_all
+
+# Windows that are read to see whether they can be, and problems that are named.
+_WINDOWS_TRIED = 20
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ def examine(now: Clock) -> Iterator[Finding]:
         "source": lambda: _source(ports),
         **_aws_probes(settings),
         "lake": lambda: _lake(ports, now),
+        "objects": lambda: _objects(ports),
         "catalog": lambda: _catalog(ports),
         "query engine": lambda: _query(ports),
         "dagster": lambda: _dagster(settings),
@@ -90,15 +97,48 @@ def _lake(ports: Ports, now: Clock) -> str:
     lake = ports.lake()
     skew = abs((lake.now() - now()).total_seconds())
     waiting = len(pending(lake))
-    return (
+    said = (
         f"{lake.url} can be written, read and tidied; its clock is {skew:.0f} s off; {waiting} windows wait to be read"
     )
+    if foreign := listing.foreign(lake):
+        said += f"; {len(foreign)} objects are none of ours and are left alone: {_some(foreign)}"
+    return said
+
+
+class _Unchanged:
+    """A lake that takes every put and keeps none: transform can be tried on it."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lake, name)
+
+    def put(self, key: str, content: bytes) -> bool:
+        return True
+
+
+def _objects(ports: Ports) -> str:
+    """Whether what waits to be read can be, the oldest first, and what was read is known."""
+    lake = ports.lake()
+    problems = [*map(str, with_rejects(lake).failed.values())]
+    windows = pending(lake)[:_WINDOWS_TRIED] if ports.settings.has_key else []
+    if windows:
+        problems += transform_all(cast(Lake, _Unchanged(lake)), ports.keyring(), windows).problems()
+    if problems:
+        raise LakeError(_some(problems, "; "))
+    return f"what waits can be read ({len(windows)} windows tried), and what was read is known"
+
+
+def _some(found: Sequence[str], between: str = ", ") -> str:
+    more = f"{between}and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return between.join(found[:_SHOWN]) + more
 
 
 def _catalog(ports: Ports) -> str:
     catalog, lake = ports.catalog(), ports.lake()
     hours = list(catalog.partitions())
-    there = {entry.key for entry in lake.entries(layout.COMPACT)}
+    there = {entry.key for entry in listing.objects(lake, layout.COMPACT)}
     # An engine that finds no object may take the hour for an empty one.
     if gone := [p.hour for p in hours if layout.lines_key(p.hour, p.digest) not in there]:
         raise CatalogError(

@@ -62,9 +62,9 @@ def _read_and_publish(ports: Ports, now: Clock) -> list[str]:
     rejected = sum(receipt.rejected for receipt in done.receipts)
     click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
     # Hours of an earlier run that broke off are published with those of this one.
-    stale, _ = due.find_stale(lake, ports.catalog(), due.Cursor(), now())
-    _publish(ports, [one.hour for one in stale], now)
-    return done.problems()
+    search = due.find_stale(lake, ports.catalog(), due.Cursor(), now())
+    _publish(ports, [one.hour for one in search.stale], now)
+    return done.problems() + search.problems
 
 
 def requeue(ports: Ports, now: Clock) -> None:
@@ -73,14 +73,15 @@ def requeue(ports: Ports, now: Clock) -> None:
     from log_assets.steps.transform import transform_all
 
     lake = ports.lake()
-    before = with_rejects(lake)
+    rejected = with_rejects(lake)
+    before = rejected.found
     with ports.pool() as pool:
         done = transform_all(lake, ports.keyring(), [receipt.window for receipt in before], pool=pool)
-    left = sum(receipt.rejected for receipt in with_rejects(lake))
+    left = sum(receipt.rejected for receipt in with_rejects(lake).found)
     _publish(ports, done.hours, now)
     came = sum(receipt.rejected for receipt in before)
     click.echo(f"{came - left} of {came} rejected records could be read now; {left} are left")
-    if problems := done.problems():
+    if problems := [*map(str, rejected.failed.values()), *done.problems()]:
         raise click.ClickException("; ".join(problems))
 
 

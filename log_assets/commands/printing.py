@@ -38,7 +38,8 @@ def show_status(status: Status, form: Format) -> None:
     """Print every hour, and what is missing, rejected and reset."""
     hours = [asdict(hour) for hour in status.hours]
     if form == "json":
-        _write_json({"hours": hours, "missing_total": status.missing_total, "rejected": status.rejected})
+        counts = {"missing_total": status.missing_total, "rejected": status.rejected, "waiting": status.waiting}
+        _write_json({"hours": hours, **counts, "problems": status.problems})
         return
     rows = [{name: hour[name] for name in _STATUS} for hour in hours]
     if form == "csv":
@@ -55,6 +56,10 @@ def show_status(status: Status, form: Format) -> None:
         click.echo(f"the source's counter was reset in {reset.hour}: {reset.before} → {reset.after}")
     for reason, number in sorted(status.rejects.items()):
         click.echo(f"rejected: {number}, {reason} (kept; log-assets requeue reads them again)")
+    if status.waiting:
+        click.echo(f"waiting to be read: {status.waiting} windows")
+    for problem in status.problems:
+        click.echo(problem)
 
 
 def _write_csv(table: pa.Table) -> None:

@@ -122,7 +122,9 @@ def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> Iterator[Re
     reports = audit.capture_reports(lake, catalog, hours)
     for hour in hours:
         report = reports[hour]
-        if not report.capturers:
+        if report.unreadable:
+            description = f"what capturers saw is not known: no capture log is {', '.join(report.unreadable)}"
+        elif not report.capturers:
             description = "no capturer ran in this hour: its records came from history or a folder"
         elif report.lost:
             description = f"{ids.count(report.lost)} records rolled past: ids {ids.write(report.lost)}"
@@ -136,15 +138,22 @@ def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> Iterator[Re
         }
         if report.longest_gap is not None:
             metadata["longest_seconds_between_good_polls"] = dg.MetadataValue.float(round(report.longest_gap, 1))
-        yield Result(NO_HOLE, hour, not report.lost, dg.AssetCheckSeverity.WARN, description, metadata)
+        yield Result(
+            NO_HOLE, hour, not report.lost and not report.unreadable, dg.AssetCheckSeverity.WARN, description, metadata
+        )
 
 
 def _no_rejects(lake: Lake, hours: Sequence[Hour]) -> Iterator[Result]:
     by_hour: dict[Hour, list[Receipt]] = {}
-    for receipt in with_rejects(lake):
+    rejected = with_rejects(lake)
+    for receipt in rejected.found:
         # A window of which nothing could be read belongs to the hour in which it landed.
         for hour in receipt.hours or [layout.landing_hour(receipt.window)]:
             by_hour.setdefault(hour, []).append(receipt)
+    # An unreadable receipt tells no event hours: it is told at the hour in which its window landed.
+    failed: dict[Hour, list[str]] = {}
+    for key, error in rejected.failed.items():
+        failed.setdefault(layout.hour_of(key), []).append(str(error))
     for hour in hours:
         receipts = by_hour.get(hour, [])
         reasons = rejects_by_reason(receipts)
@@ -156,12 +165,16 @@ def _no_rejects(lake: Lake, hours: Sequence[Hour]) -> Iterator[Result]:
                 f"{number} records in windows of this hour were rejected ({described}); they are kept: remove the "
                 "cause, then run log-assets requeue"
             )
+        if hour in failed:
+            description = "; ".join([description, *failed[hour]] if number else failed[hour])
         metadata = {
             "rejected": dg.MetadataValue.int(number),
             "by_reason": dg.MetadataValue.json(reasons),
             "kept_in": dg.MetadataValue.json([receipt.rejects_key for receipt in receipts][:20]),
         }
-        yield Result(NO_REJECTS, hour, not number, dg.AssetCheckSeverity.WARN, description, metadata)
+        yield Result(
+            NO_REJECTS, hour, not number and hour not in failed, dg.AssetCheckSeverity.WARN, description, metadata
+        )
 
 
 def _no_ids_missing(

@@ -18,7 +18,6 @@ from log_assets.defs.keys import BY_TAG, HOURS_JOB, RAW_LOGS, SENSOR, TIDY_JOB, 
 from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
 from log_assets.errors import SettingError
 from log_assets.hour import Hour, contiguous
-from log_assets.lake import Lake
 from log_assets.ports import Ports
 from log_assets.steps import due
 from log_assets.steps.due import Stale
@@ -62,18 +61,20 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         now = datetime.now(UTC)
         cursor = due.Cursor.from_json(context.cursor)
         lake, catalog = ports.lake(), ports.catalog()
-        transformed, said = _transform(context, lake, ports, due.windows_since(now, cursor), rules)
-        stale, next_cursor = due.find_stale(lake, catalog, cursor, now)
-        requests, waiting = _requests(context.instance, stale, first, now, rules)
+        transformed, said, cursor = _transform(context, ports, cursor, now, rules)
+        search = due.find_stale(lake, catalog, cursor, now)
+        for problem in search.problems:
+            context.log.error(problem)
+        requests, waiting = _requests(context.instance, search.stale, first, now, rules)
         hours = sorted({hour for request in requests for hour in runs.hours_of(request.tags, request.partition_key)})
-        if next_cursor.swept != cursor.swept:
+        if search.cursor.swept != cursor.swept:
             requests.append(dg.RunRequest(job_name=TIDY_JOB, run_key=f"tidy {now:%Y-%m-%d}"))
-        message = _message(transformed, said, hours, waiting)
+        message = _message(transformed, [*said, *search.problems], hours, waiting)
         context.log.info(message)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(message),
-            cursor=next_cursor.to_json(),
+            cursor=search.cursor.to_json(),
             asset_events=[
                 dg.AssetMaterialization(RAW_LOGS, partition=hour, description="windows were captured and read")
                 for hour in hours
@@ -84,24 +85,30 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
 
 
 def _transform(
-    context: dg.SensorEvaluationContext, lake: Lake, ports: Ports, since: Hour | None, rules: Rules
-) -> tuple[Transformed, list[str]]:
-    """Transform windows without a receipt within the tick's budget; what a person has to know comes as sentences."""
-    windows = pending(lake, since)
-    if not windows:
-        return Transformed(), []
+    context: dg.SensorEvaluationContext, ports: Ports, cursor: due.Cursor, now: datetime, rules: Rules
+) -> tuple[Transformed, list[str], due.Cursor]:
+    """Transform windows without a receipt within the tick's budget; what a person has to know comes as sentences. A
+    window that could not be read waits, longer each time, and holds up no other."""
+    lake = ports.lake()
+    windows = pending(lake, due.windows_since(now, cursor))
+    todo = [window for window in windows if not cursor.is_waiting(window, now)]
+    waiting = len(windows) - len(todo)
+    said = [f"{waiting} windows could not be read and wait to be tried again"] if waiting else []
+    if not todo:
+        return Transformed(), said, cursor.with_failures([], windows, now)
     try:
         keyring = ports.keyring()
     except SettingError as error:
         context.log.error(str(error))
-        return Transformed(), [f"{len(windows)} windows wait: {error}"]
+        return Transformed(), [*said, f"{len(todo)} windows wait: {error}"], cursor
     end = time.monotonic() + rules.budget_seconds
-    done = transform_all(lake, keyring, windows, enough=lambda: time.monotonic() > end)
+    done = transform_all(lake, keyring, todo, enough=lambda: time.monotonic() > end)
     problems = done.problems()
     for problem in problems:
         context.log.error(problem)
-    left = len(windows) - len(done.receipts) - len(done.waiting) - len(done.failed)
-    return done, problems + ([f"{left} windows are left for the next tick"] if left else [])
+    if left := len(todo) - len(done.receipts) - len(done.waiting) - len(done.failed):
+        said.append(f"{left} windows are left for the next tick")
+    return done, [*problems, *said], cursor.with_failures(done.failed, windows, now)
 
 
 def _requests(

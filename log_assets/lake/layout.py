@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import lru_cache
 
+from log_assets.errors import HourError
 from log_assets.hour import Hour
 
 FORMAT_KEY = "lake.json"
@@ -24,6 +26,66 @@ LINES_NAME = "logs.json.gz"
 """The name of the object that holds an hour's lines, in its generation's folder."""
 
 _MANIFEST = "_manifest-"
+
+FOLDERS = (RAW, ROWS, REJECTS, RECEIPTS, COMPACT, CAPTURE)
+"""The folders of the lake in which objects stay."""
+
+_H = r"(\d{4}-\d\d-\d\d-\d\d)"
+_DIGEST = "[0-9a-f]{32}"
+_WINDOW = rf"(20\d{{6}}T\d\d)[0-5]\d[0-5]\d\d{{3}}Z-{_DIGEST}"
+_FORMS = {
+    RAW: rf"{RAW}/{_H}/{_WINDOW}\.json\.gz",
+    ROWS: rf"{ROWS}/{_H}/{_WINDOW}-v\d{{1,6}}-{_DIGEST}\.json\.gz",
+    REJECTS: rf"{REJECTS}/{_H}/{_WINDOW}-{_DIGEST}\.json\.gz",
+    RECEIPTS: rf"{RECEIPTS}/{_H}/{_WINDOW}-{_DIGEST}\.json",
+    COMPACT: rf"{COMPACT}/{_H}/{_DIGEST}/(?:{re.escape(LINES_NAME)}|{_MANIFEST}{_DIGEST}\.json)",
+    CAPTURE: rf"{CAPTURE}/{_H}/[^/]+\.json",
+}
+_KEYS = {folder: re.compile(form, re.ASCII) for folder, form in _FORMS.items()}
+
+
+def is_ours(key: str) -> bool:
+    """Whether a key has exactly the form of one that this module makes.
+
+    Whatever else lies in a lake (another tool's file, a name that only looks alike) is left alone by every step: the
+    weakest role may put under `raw/` and `capture/`, and must not stop the strongest.
+    """
+    form = _KEYS.get(key.split("/", 1)[0])
+    match = form.fullmatch(key) if form else None
+    if match is None:
+        return False
+    hour, *landed = match.groups()
+    if not _is_hour(hour):
+        return False
+    if not landed:
+        return True
+    landing = _landing_hour(landed[0])
+    if landing is None:
+        return False
+    # An event is at most a day later than its window, to the hour; of all else the window's hour is the folder's.
+    return hour <= landing.plus(25) if key.startswith(f"{ROWS}/") else hour == landing
+
+
+def is_hour_folder(name: str) -> bool:
+    """Whether the name of a folder is that of an hour."""
+    return _is_hour(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_hour(text: str) -> bool:
+    try:
+        # The last hour of the calendar has no end.
+        return Hour(text) < "9999-12-31-00"
+    except HourError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _landing_hour(stamp: str) -> Hour | None:
+    try:
+        return Hour.of(datetime.strptime(stamp, "%Y%m%dT%H").replace(tzinfo=UTC))
+    except ValueError:
+        return None
 
 
 def window_name(landed: datetime, digest: str) -> str:
@@ -127,12 +189,9 @@ class Part(Enum):
     MANIFEST = auto()
 
 
-def part_of(key: str) -> Part | None:
-    """Which part of a generation a key under `COMPACT` is; None for anything else that lies there."""
-    name = key.rsplit("/", 1)[-1]
-    if name == LINES_NAME:
-        return Part.LINES
-    return Part.MANIFEST if name.startswith(_MANIFEST) else None
+def part_of(key: str) -> Part:
+    """Which part of a generation a key under `COMPACT` is."""
+    return Part.LINES if key.endswith(f"/{LINES_NAME}") else Part.MANIFEST
 
 
 def generation_of(key: str) -> str:

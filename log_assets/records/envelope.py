@@ -18,7 +18,12 @@ from log_assets.records.reject import Reason, Reject
 MAX_BODY = 64 << 20
 """Bytes of one body, decompressed; a source that answers with more is cut off, a window with more is damaged."""
 
+MAX_ITEMS = 200_000
+"""Items of one body. 64 KB of gzip unpack to millions of them, which take gigabytes as objects."""
+
 _QUICK_BODY = 8 << 20
+# Of a body of so many items as the source sends them, four each: a number of marks beyond which there must be more.
+_MOST_MARKS = 10 * MAX_ITEMS
 
 Unread = tuple[Reject, Any]
 """What could not be read, and why."""
@@ -34,13 +39,15 @@ class Envelope:
 
 def read(body: bytes) -> Envelope:
     """The envelope of one body. Never raises: what cannot be read is in `unread`, unchanged."""
+    if body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_MARKS:
+        return Envelope([], [_too_many(body)])
     try:
         # orjson takes twelve times the body in memory for a moment.
         data = orjson.loads(body) if len(body) <= _QUICK_BODY else json.loads(body)
     except (ValueError, RecursionError):
         return _one_by_one(body)
     if isinstance(data, list):
-        return Envelope(data, [])
+        return Envelope(data, []) if len(data) <= MAX_ITEMS else Envelope([], [_too_many(body)])
     if isinstance(data, dict) and "data" in data:
         return Envelope([data], [])
     return Envelope([], [_unread(body, f"a JSON {type(data).__name__}")])
@@ -108,6 +115,10 @@ def _items_of_half_a_list(text: str, items: list[Any]) -> str:
         except (ValueError, RecursionError):
             return text[position:]
         items.append(item)
+
+
+def _too_many(body: bytes) -> Unread:
+    return Reject(Reason.TOO_LARGE, f"more than {MAX_ITEMS:,} items"), body.decode(errors="backslashreplace")
 
 
 def _unread(content: bytes, detail: str) -> Unread:

@@ -53,6 +53,12 @@ class Findings:
     resets: list[Reset] = field(default_factory=list)
 
 
+def is_range(first: object, last: object) -> bool:
+    """Whether two values that came from outside are the first and last id of a range."""
+    numbers = type(first) is int and type(last) is int
+    return numbers and -(2**63) <= first <= last < 2**63  # type: ignore[operator]
+
+
 def count(ranges: Iterable[Range]) -> int:
     return sum(last - first + 1 for first, last in ranges)
 

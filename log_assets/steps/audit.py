@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import ge
-from typing import Any
 
 import orjson
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.errors import LogAssetsError
+from log_assets.errors import LogAssetsError, failure_of
 from log_assets.hour import Hour
-from log_assets.lake import Lake, layout
+from log_assets.lake import Lake, layout, listing
 from log_assets.records import fast_path, ids, row
 from log_assets.records.ids import Findings, Range, Reset
 from log_assets.steps import generations
+from log_assets.steps.capture import CaptureLog
 from log_assets.steps.generations import read_lines
-from log_assets.steps.receipts import rejects_by_reason, with_rejects
+from log_assets.steps.receipts import pending, rejects_by_reason, with_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,15 @@ class HourStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """Every published hour and what is missing; windows that wait to be read; objects that could not be, and why."""
+
     hours: list[HourStatus]
     missing: dict[Hour, list[Range]]
     resets: list[Reset]
     rejected: int
     rejects: dict[str, int]
+    waiting: int
+    problems: list[str]
 
     @property
     def missing_total(self) -> int:
@@ -58,6 +62,7 @@ class CaptureReport:
         longest_gap: the longest time between two good polls of the best capturer, in seconds.
         lost: ids that rolled past every window and stand in no published hour around.
         spooled: how many windows waited for the lake.
+        unreadable: capture logs that tell nothing, by key.
     """
 
     capturers: int
@@ -66,6 +71,7 @@ class CaptureReport:
     longest_gap: float | None
     lost: tuple[Range, ...]
     spooled: int
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ def status(lake: Lake, catalog: Catalog) -> Status:
     """Every published hour. Reads the catalog, and of the lake only what was rejected."""
     partitions = list(catalog.partitions())
     found = findings(lake, partitions)
-    rejects = rejects_by_reason(with_rejects(lake))
+    rejected = with_rejects(lake)
+    rejects = rejects_by_reason(rejected.found)
     hours = [
         HourStatus(
             hour=partition.hour,
@@ -110,16 +117,21 @@ def status(lake: Lake, catalog: Catalog) -> Status:
         )
         for partition in partitions
     ]
-    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects)
+    problems = [str(error) for error in rejected.failed.values()]
+    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects, len(pending(lake)), problems)
 
 
 def soundness(lake: Lake, partition: Partition) -> Soundness:
     """Read an hour's object and check it: sorted and unique, every row of this hour, fitting the schema, lossless,
     and as many as the catalog says."""
     try:
-        found = read_lines(lake, partition.hour, partition.digest)
+        with failure_of(layout.lines_key(partition.hour, partition.digest)):
+            return _soundness(read_lines(lake, partition.hour, partition.digest), partition)
     except LogAssetsError as error:
         return Soundness(0, [str(error)])
+
+
+def _soundness(found: list[bytes], partition: Partition) -> Soundness:
     problems = []
     if any(map(ge, found, islice(found, 1, None))):
         problems.append("lines are not sorted and unique")
@@ -144,7 +156,7 @@ def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict
     """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
     first, last = min(hours), max(hours)
     listed: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in lake.entries(layout.CAPTURE, layout.hour_folder(layout.CAPTURE, first), last):
+    for entry in listing.objects(lake, layout.CAPTURE, layout.hour_folder(layout.CAPTURE, first), last):
         listed[layout.folder_of(entry.key)].append(entry.key)
     logged = [hour for hour in hours if hour in listed]
     known: dict[Hour, tuple[Range, ...]] = {}
@@ -153,21 +165,42 @@ def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict
         known = {partition.hour: partition.summary.id_ranges for partition in around}
     return {
         hour: _capture_report(
-            [orjson.loads(lake.get(key)) for key in listed[hour]],
+            {key: _capture_log(lake, key) for key in listed[hour]},
             [pair for near in (hour.plus(-1), hour, hour.plus(1)) for pair in known.get(near, ())],
         )
         for hour in hours
     }
 
 
-def _capture_report(logs: Sequence[dict[str, Any]], known: Sequence[Range]) -> CaptureReport:
-    gaps = [log["longest_gap_seconds"] for log in logs if log["longest_gap_seconds"] is not None]
-    lost = ids.merge((first, last) for log in logs for first, last in log["lost_ids"])
+def _capture_log(lake: Lake, key: str) -> CaptureLog | None:
+    """A capture log; None when it is none. The capture role may write anything there."""
+    try:
+        data = orjson.loads(lake.get(key))
+        gap = data["longest_gap_seconds"]
+        return CaptureLog(
+            capturer=str(data["capturer"]),
+            hour=layout.hour_of(key),
+            polls=int(data["polls"]),
+            failures=int(data["failures"]),
+            windows=int(data["windows"]),
+            longest_gap_seconds=None if gap is None else float(gap),
+            spooled=[str(fetched) for fetched in data["spooled"]],
+            lost_ids=[(first, last) for first, last in data["lost_ids"] if ids.is_range(first, last)],
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _capture_report(found: Mapping[str, CaptureLog | None], known: Sequence[Range]) -> CaptureReport:
+    logs = [log for log in found.values() if log is not None]
+    gaps = [log.longest_gap_seconds for log in logs if log.longest_gap_seconds is not None]
+    lost = ids.merge(pair for log in logs for pair in log.lost_ids)
     return CaptureReport(
         capturers=len(logs),
-        polls=sum(log["polls"] for log in logs),
-        failures=sum(log["failures"] for log in logs),
+        polls=sum(log.polls for log in logs),
+        failures=sum(log.failures for log in logs),
         longest_gap=min(gaps) if gaps else None,
         lost=ids.subtract(lost, known),
-        spooled=sum(len(log["spooled"]) for log in logs),
+        spooled=sum(len(log.spooled) for log in logs),
+        unreadable=tuple(key for key, log in found.items() if log is None),
     )

@@ -21,7 +21,7 @@ import orjson
 
 from log_assets.errors import LakeError, SourceError
 from log_assets.hour import Clock, Hour
-from log_assets.lake import Lake, layout
+from log_assets.lake import Lake, layout, listing
 from log_assets.records import envelope, ids, lines
 from log_assets.records.ids import Range
 from log_assets.source import Body, Source
@@ -72,7 +72,7 @@ def known_digests(lake: Lake) -> set[str]:
     return {
         layout.window_digest(layout.window_of(entry.key))
         for prefix in (layout.RAW, layout.RECEIPTS)
-        for entry in lake.entries(prefix)
+        for entry in listing.objects(lake, prefix)
     }
 
 
@@ -224,7 +224,7 @@ class Capturer:
         if digest == self._last_digest or envelope.is_empty(body.content):
             self._interval = self._pace.next(self._interval, 0, 1, self._elapsed(moment))
             return []
-        self._adjust(body, moment)
+        # Written down first: whatever is in it, and whatever that does to a parser, the window is kept.
         try:
             window = put_window(self._lake, body.content, self._now())
         except LakeError as error:
@@ -234,6 +234,13 @@ class Capturer:
             windows = [window]
         self._last_digest = digest
         self._log.windows += 1
+        try:
+            self._adjust(body, moment)
+        except Exception as error:
+            self._log.failures += 1
+            logger.error(
+                "%s answered with something that cannot be looked through (%s)", body.name, type(error).__name__
+            )
         return windows
 
     def _put_in_spool(self, body: bytes, moment: datetime, reason: LakeError) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.errors import LakeError, LogAssetsError, NotFound
+from log_assets.errors import LakeError, LogAssetsError, NotFound, failure_of
 from log_assets.hour import Hour
 from log_assets.lake import Entry, Lake, layout
 from log_assets.records import row
@@ -151,6 +151,11 @@ def _compact_with_retries(lake: Lake, catalog: Catalog, state: HourState, pool: 
 
 
 def _compact(lake: Lake, state: HourState, pool: Pool) -> Compacted:
+    with failure_of(f"hour {state.hour}"):
+        return _compact_hour(lake, state, pool)
+
+
+def _compact_hour(lake: Lake, state: HourState, pool: Pool) -> Compacted:
     hour, published = state.hour, state.published
     before = _folded(lake, state)
     listed = frozenset(entry.key for entry in state.rows)

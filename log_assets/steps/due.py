@@ -7,30 +7,42 @@ is lost or wrong delays work and never loses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from log_assets.catalog import Catalog, Partition
+from log_assets.errors import Damaged, NotFound, Unreadable
 from log_assets.hour import Hour
-from log_assets.lake import Entry, Lake, layout
+from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.steps import generations, receipts
 
 # Windows may be put by several clocks; one that is a day off is still seen between two sweeps.
 _OVERLAP_HOURS = 24
 _RECEIPTS_OVERLAP = timedelta(minutes=10)
 _SWEEP_EVERY = timedelta(days=1)
+# Waits before a window that could not be read is tried again.
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
+_FAILING_KEPT = 1000
 # The last windows of an hour land, and are read, a little after its end.
 CLOSE_GRACE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the last search ended: the newest receipt's time by the store, the last sweep, hours known to be stale."""
+    """Where the last search ended.
+
+    Attributes:
+        seen: the newest receipt's time, by the store.
+        swept: when the last sweep was.
+        stale: hours known to be stale.
+        failing: windows that could not be read: how often, and when they are tried again.
+    """
 
     seen: datetime | None = None
     swept: datetime | None = None
     stale: frozenset[Hour] = field(default_factory=frozenset)
+    failing: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -38,6 +50,7 @@ class Cursor:
                 "seen": self.seen.isoformat() if self.seen else None,
                 "swept": self.swept.isoformat() if self.swept else None,
                 "stale": sorted(self.stale),
+                "failing": {window: [tries, again.isoformat()] for window, (tries, again) in self.failing.items()},
             }
         )
 
@@ -51,9 +64,26 @@ class Cursor:
                 datetime.fromisoformat(seen) if seen else None,
                 datetime.fromisoformat(swept) if swept else None,
                 frozenset(Hour(hour) for hour in data.get("stale", [])),
+                {
+                    str(window): (int(tries), datetime.fromisoformat(again))
+                    for window, (tries, again) in data.get("failing", {}).items()
+                },
             )
         except (ValueError, TypeError, AttributeError):
             return cls()
+
+    def is_waiting(self, window: str, now: datetime) -> bool:
+        """Whether a window failed, and its time has not come yet."""
+        return window in self.failing and now < self.failing[window][1]
+
+    def with_failures(self, failed: Iterable[str], pending: Collection[str], now: datetime) -> Cursor:
+        """With what became of a tick's windows: each further failure doubles the wait; what is read is forgotten."""
+        failing = {window: told for window, told in self.failing.items() if window in pending}
+        for window in failed:
+            tries = failing.get(window, (0, now))[0] + 1
+            failing[window] = (tries, now + min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (tries - 1)))
+        # Beyond so many, the rest is tried at every tick: the cursor is a row in a database.
+        return replace(self, failing=dict(sorted(failing.items())[:_FAILING_KEPT]))
 
     def sweeps(self, now: datetime) -> bool:
         return self.seen is None or self.swept is None or now - self.swept >= _SWEEP_EVERY
@@ -73,30 +103,46 @@ def windows_since(now: datetime, cursor: Cursor) -> Hour | None:
     return None if cursor.sweeps(now) else Hour.of(now).plus(-_OVERLAP_HOURS)
 
 
-def find_stale(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> tuple[list[Stale], Cursor]:
-    """The hours that are stale now, in order of time, and the cursor for the next time."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The hours that are stale now, in order of time; the next search's cursor; objects that could not be read."""
+
+    stale: list[Stale]
+    cursor: Cursor
+    problems: list[str]
+
+
+def find_stale(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> Search:
+    """Search the hours of new receipts, or, once a day, all that have rows. An object that cannot be read leaves out
+    its own hour and no other."""
     since = windows_since(now, cursor)
-    found = list(lake.entries(layout.RECEIPTS, layout.hour_folder(layout.RECEIPTS, since) if since else ""))
+    found = list(listing.objects(lake, layout.RECEIPTS, layout.hour_folder(layout.RECEIPTS, since) if since else ""))
     seen = max((entry.modified for entry in found), default=cursor.seen or now)
+    new = receipts.Receipts()
     if since is None:
-        candidates = [Hour(name) for name in lake.folders(layout.ROWS)]
+        candidates = listing.hours(lake, layout.ROWS)
         swept: datetime | None = now
     else:
-        candidates = sorted(cursor.stale | _hours_of_new_receipts(lake, found, cursor))
+        new = receipts.read(lake, _new_receipts(found, cursor))
+        candidates = sorted(cursor.stale.union(hour for receipt in new.found for hour in receipt.hours))
         swept = cursor.swept
     rows = generations.rows_of(lake, candidates)
     states = generations.read(lake, catalog, [hour for hour in candidates if rows[hour]], rows)
-    stale = [
-        Stale(hour, work_of(entry.key for entry in new), state.published)
-        for hour, state in sorted(states.items())
-        if (new := generations.new_rows(lake, state))
-    ]
-    return stale, Cursor(seen, swept, frozenset(one.hour for one in stale))
+    stale: list[Stale] = []
+    unknown: dict[Hour, str] = {}
+    for hour, state in sorted(states.items()):
+        try:
+            if missing := generations.new_rows(lake, state):
+                stale.append(Stale(hour, work_of(entry.key for entry in missing), state.published))
+        except (Damaged, Unreadable, NotFound) as error:
+            unknown[hour] = str(error)
+    problems = [*map(str, new.failed.values()), *(f"{hour}: {why}" for hour, why in unknown.items())]
+    left = frozenset(one.hour for one in stale).union(unknown)
+    return Search(stale, replace(cursor, seen=seen, swept=swept, stale=left), problems)
 
 
-def _hours_of_new_receipts(lake: Lake, found: Iterable[Entry], cursor: Cursor) -> frozenset[Hour]:
-    new = [e.key for e in found if cursor.seen is None or e.modified > cursor.seen - _RECEIPTS_OVERLAP]
-    return frozenset(hour for receipt in receipts.read(lake, new) for hour in receipt.hours)
+def _new_receipts(found: Iterable[Entry], cursor: Cursor) -> list[str]:
+    return [e.key for e in found if cursor.seen is None or e.modified > cursor.seen - _RECEIPTS_OVERLAP]
 
 
 def work_of(rows: Iterable[str]) -> str:

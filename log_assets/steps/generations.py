@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import orjson
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.errors import Damaged
+from log_assets.errors import Damaged, failure_of
 from log_assets.hour import Hour, contiguous
-from log_assets.lake import Entry, Lake, layout
+from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.lake.layout import Part
 from log_assets.records import lines
 from log_assets.records.lines import Packed
@@ -44,11 +44,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A generation as it was listed: its lines, if they are there, its manifests, and whatever else lies there."""
+    """A generation as it was listed: its lines, if they are there, and its manifests."""
 
     lines: Entry | None = None
     manifests: tuple[Entry, ...] = ()
-    others: tuple[Entry, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -58,7 +57,7 @@ class Stored:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All its objects, manifests last: what is deleted in this order by half still tells what it was."""
-        return (*((self.lines,) if self.lines else ()), *self.others, *self.manifests)
+        return (*((self.lines,) if self.lines else ()), *self.manifests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def _stored(lake: Lake, hours: Iterable[Hour]) -> dict[Hour, dict[str, Stored]]:
 def _generation_as_listed(entries: Iterable[Entry]) -> Stored:
     parts = _grouped((layout.part_of(entry.key), entry) for entry in entries)
     content = parts.get(Part.LINES, [])
-    return Stored(content[0] if content else None, tuple(parts.get(Part.MANIFEST, ())), tuple(parts.get(None, ())))
+    return Stored(content[0] if content else None, tuple(parts.get(Part.MANIFEST, ())))
 
 
 def _grouped(pairs: Iterable[tuple[_Key, Entry]]) -> dict[_Key, list[Entry]]:
@@ -148,9 +147,9 @@ def _listed(lake: Lake, prefix: str, hours: Iterable[Hour]) -> dict[Hour, list[E
         found |= {hour: [] for hour in some}
         first = layout.hour_folder(prefix, some[0])
         if len(some) == 1:
-            found[some[0]] = list(lake.entries(first))
+            found[some[0]] = list(listing.objects(lake, first))
             continue
-        for entry in lake.entries(prefix, first, some[-1]):
+        for entry in listing.objects(lake, prefix, first, some[-1]):
             found[layout.hour_of(entry.key)].append(entry)
     return found
 
@@ -205,5 +204,6 @@ def write(lake: Lake, generation: Generation, packed: Packed | None) -> None:
 def _read_manifest(content: bytes, key: str, hour: Hour, digest: str) -> Generation:
     if lines.digest(content) != layout.digest_of(key):
         raise Damaged(f"{key} is damaged: its content does not match the digest in its name; delete it, publish again")
-    data = orjson.loads(content)
-    return Generation(hour, digest, frozenset(data["rows"]), data["previous"], Summary.from_json(data["summary"]))
+    with failure_of(key):
+        data = orjson.loads(content)
+        return Generation(hour, digest, frozenset(data["rows"]), data["previous"], Summary.from_json(data["summary"]))

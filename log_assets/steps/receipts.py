@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import orjson
 
-from log_assets.errors import Damaged, NotFound
+from log_assets.errors import Damaged, LogAssetsError, NotFound, Unreadable, failure_of
 from log_assets.hour import Hour
-from log_assets.lake import Lake, layout
+from log_assets.lake import Lake, layout, listing
 from log_assets.records import lines
 from log_assets.records.ids import Range
 
@@ -53,10 +53,23 @@ class Receipt:
         """Raises `Damaged`, naming the object, when the content is no receipt or not what `name` promises."""
         if lines.digest(content) != layout.digest_of(name):
             raise Damaged(f"{name} is damaged: delete it and its window is transformed again")
-        data = orjson.loads(content)
-        data["rows"] = tuple(data["rows"])
-        data["id_ranges"] = tuple((first, last) for first, last in data["id_ranges"])
-        return cls(**data)
+        try:
+            data = orjson.loads(content)
+            found = cls(
+                window=data["window"],
+                rows=tuple(data["rows"]),
+                records=int(data["records"]),
+                kept=int(data["kept"]),
+                rejects={str(reason): int(number) for reason, number in data["rejects"].items()},
+                id_ranges=tuple((int(first), int(last)) for first, last in data["id_ranges"]),
+                rejects_key=data["rejects_key"],
+                row_version=int(data["row_version"]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
+            found = None
+        if found is None or found.window != layout.window_of(name) or not all(map(layout.is_ours, found.rows)):
+            raise Damaged(f"{name} is no receipt: delete it and its window is transformed again")
+        return found
 
 
 def put(lake: Lake, receipt: Receipt) -> None:
@@ -65,35 +78,51 @@ def put(lake: Lake, receipt: Receipt) -> None:
     lake.put(layout.receipt_key(receipt.window, lines.digest(content)), content)
 
 
-def read(lake: Lake, keys: Iterable[str]) -> Iterator[Receipt]:
+@dataclass(slots=True)
+class Receipts:
+    """Receipts that were read, and what could not be, by key: one that is damaged stops no other."""
+
+    found: list[Receipt] = field(default_factory=list)
+    failed: dict[str, LogAssetsError] = field(default_factory=dict)
+
+
+def read(lake: Lake, keys: Iterable[str]) -> Receipts:
     """The receipts under `keys`; those that are gone are left out."""
+    receipts = Receipts()
     for key in keys:
         try:
-            yield Receipt.from_json(lake.get(key), key)
+            with failure_of(key):
+                receipts.found.append(Receipt.from_json(lake.get(key), key))
         except NotFound:
             continue
+        except (Damaged, Unreadable) as error:
+            receipts.failed[key] = error
+    return receipts
 
 
 def pending(lake: Lake, since: Hour | None = None) -> list[str]:
     """Windows without a receipt, oldest first; with `since`, only those put in that hour or later."""
     raw, receipts = ((layout.hour_folder(prefix, since) if since else "") for prefix in (layout.RAW, layout.RECEIPTS))
-    done = {layout.window_of(entry.key) for entry in lake.entries(layout.RECEIPTS, receipts)}
-    windows = (layout.name_of(entry.key) for entry in lake.entries(layout.RAW, raw))
+    done = {layout.window_of(entry.key) for entry in listing.objects(lake, layout.RECEIPTS, receipts)}
+    windows = (layout.name_of(entry.key) for entry in listing.objects(lake, layout.RAW, raw))
     return [window for window in windows if window not in done]
 
 
-def with_rejects(lake: Lake) -> list[Receipt]:
-    """The receipts of windows that still have rejects. Costs a read of windows with rejects only."""
-    windows = sorted({layout.window_of(entry.key) for entry in lake.entries(layout.REJECTS)})
-    found: list[Receipt] = []
+def with_rejects(lake: Lake) -> Receipts:
+    """The receipts of windows that still have rejects, and those that cannot be read. Costs a read of windows with
+    rejects only."""
+    windows = sorted({layout.window_of(entry.key) for entry in listing.objects(lake, layout.REJECTS)})
+    receipts = Receipts()
     by_hour: dict[Hour, list[str]] = {}
     for window in windows:
         by_hour.setdefault(layout.landing_hour(window), []).append(window)
     for hour, some in by_hour.items():
-        listed = lake.entries(layout.hour_folder(layout.RECEIPTS, hour))
+        listed = listing.objects(lake, layout.hour_folder(layout.RECEIPTS, hour))
         keys = [entry.key for entry in listed if layout.window_of(entry.key) in some]
-        found += _best(read(lake, keys)).values()
-    return [receipt for receipt in found if receipt.rejected]
+        of_hour = read(lake, keys)
+        receipts.found += [receipt for receipt in _best(of_hour.found).values() if receipt.rejected]
+        receipts.failed |= of_hour.failed
+    return receipts
 
 
 def _best(found: Iterable[Receipt]) -> dict[str, Receipt]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from log_assets.errors import Damaged, LakeError
+from log_assets.errors import Damaged, LakeError, failure_of
 from log_assets.lake import Lake
 from log_assets.records import lines, row
 
@@ -28,10 +28,11 @@ def content(lake: Lake, one: SortedSet) -> bytes:
         Damaged, NotFound: the object is not what its name promises, or gone.
         LakeError: it could not be read, or was written by a newer version.
     """
-    found = lines.unpack(lake.get(one.key), one.digest, one.key)
-    if found and not found.endswith(b"\n"):
-        raise Damaged(f"{one.key} is damaged (its last line does not end): restore it from a copy, or delete it")
-    return _current(found, one)
+    with failure_of(one.key):
+        found = lines.unpack(lake.get(one.key), one.digest, one.key)
+        if found and not found.endswith(b"\n"):
+            raise Damaged(f"{one.key} is damaged (its last line does not end): restore it from a copy, or delete it")
+        return _current(found, one)
 
 
 def _current(found: bytes, one: SortedSet) -> bytes:

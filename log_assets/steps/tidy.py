@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.hour import Hour
-from log_assets.lake import Entry, Lake, layout
+from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.steps import generations
 from log_assets.steps.generations import HourState
 from log_assets.steps.receipts import with_rejects
@@ -86,13 +86,14 @@ def _any_is_new(entries: Iterable[Entry], store_now: datetime) -> bool:
 
 def _tidy_windows(lake: Lake, before: datetime) -> int:
     last = Hour.of(before)
-    done = {layout.window_of(entry.key) for entry in lake.entries(layout.RECEIPTS)}
-    kept = {receipt.window for receipt in with_rejects(lake)}
+    done = {layout.window_of(entry.key) for entry in listing.objects(lake, layout.RECEIPTS)}
+    rejected = with_rejects(lake)
+    kept = {receipt.window for receipt in rejected.found} | set(map(layout.window_of, rejected.failed))
     old = []
-    for hour in lake.folders(layout.RAW):
+    for hour in listing.hours(lake, layout.RAW):
         if hour > last:
             break
-        for entry in lake.entries(layout.hour_folder(layout.RAW, hour)):
+        for entry in listing.objects(lake, layout.hour_folder(layout.RAW, hour)):
             window = layout.name_of(entry.key)
             if entry.modified < before and window in done and window not in kept:
                 old.append(entry.key)

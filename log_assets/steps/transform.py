@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from log_assets.errors import LogAssetsError
+from log_assets.errors import LogAssetsError, failure_of
 from log_assets.hour import Clock, Hour
 from log_assets.lake import Lake, layout
 from log_assets.records import codec, envelope, ids, lines, row
@@ -29,6 +29,8 @@ from log_assets.steps.pool import Pool, serial_pool
 from log_assets.steps.receipts import Receipt
 
 _AT_ONCE = 4096
+# Windows that could not be read and are named.
+_SHOWN = 10
 # So many windows are worth starting processes for; each takes a share at once.
 _SHARED_WINDOWS = 64
 _SHARE = 8
@@ -87,7 +89,7 @@ def transform(lake: Lake, keyring: Keyring, window: str, body: bytes | None = No
         kept=records - len(rejects),
         rejects=dict(sorted(Counter(str(reject.reason) for reject, _ in rejects).items())),
         id_ranges=ids.ranges_of(np.concatenate(found_ids)) if found_ids else (),
-        rejects_key=_put_rejects(lake, window, rejects) if rejects else None,
+        rejects_key=_put_rejects(lake, window, rejects, body) if rejects else None,
         row_version=row.ROW_VERSION,
     )
     receipts.put(lake, receipt)
@@ -113,7 +115,9 @@ class Transformed:
 
     def problems(self) -> list[str]:
         """One sentence for each kind of window that was left as it is."""
-        found = [str(error) for error in self.failed.values()]
+        found = [str(error) for error in self.failed.values()][:_SHOWN]
+        if len(self.failed) > _SHOWN:
+            found.append(f"{len(self.failed) - _SHOWN} more windows could not be read")
         if self.waiting:
             records = sum(window.records for window in self.waiting)
             found.append(
@@ -163,7 +167,8 @@ def _transform(lake: Lake, keyring: Keyring, windows: Sequence[str]) -> Transfor
 
 def _transform_one(done: Transformed, lake: Lake, keyring: Keyring, window: str, body: bytes | None = None) -> None:
     try:
-        outcome = transform(lake, keyring, window, body)
+        with failure_of(layout.raw_key(window)):
+            outcome = transform(lake, keyring, window, body)
     except LogAssetsError as error:
         done.failed[window] = error
         return
@@ -186,13 +191,16 @@ def fetch(
     return capture_all(lake, bodies, now, known, partial(_transform_one, done, lake, keyring)), done
 
 
-def _put_rejects(lake: Lake, window: str, rejects: Sequence[Unread]) -> str:
-    packed = lines.pack(
-        b"".join(
-            json.dumps({"reason": reject.reason, "detail": reject.detail, "item": item}).encode() + b"\n"
-            for reject, item in rejects
-        )
-    )
+def _put_rejects(lake: Lake, window: str, rejects: Sequence[Unread], body: bytes) -> str:
+    try:
+        told = [{"reason": reject.reason, "detail": reject.detail, "item": item} for reject, item in rejects]
+        content = b"".join(json.dumps(one).encode() + b"\n" for one in told)
+    except RecursionError:
+        # Read by one parser, and too deep for any writer: the text of the whole body stands for its items.
+        whole = body.decode(errors="backslashreplace")
+        told = [{"reason": reject.reason, "detail": reject.detail, "item": None} for reject, _ in rejects]
+        content = b"".join(json.dumps(one).encode() + b"\n" for one in [*told, {"body": whole}])
+    packed = lines.pack(content)
     key = layout.rejects_key(window, packed.digest)
     lake.put(key, packed.data)
     return key
