@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,3 +64,29 @@ def failure_of(name: str) -> Iterator[None]:
             f"{name} could not be read ({type(error).__name__}): it is kept and tried again, and nothing else waits "
             "for it; please report it"
         ) from error
+
+
+_URL = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(?:[^/?#]*@)?((?:[\w.-]+|\[[0-9a-fA-F:.]+\])?(?::\d{1,5})?)((?:/[^?#]*)?)", re.ASCII
+)
+
+
+def shown(url: str) -> str:
+    """A URL as an error or a page may show it: scheme, host, port and path; no user, password, query or fragment.
+
+    Of what cannot be told apart for sure (a password with a slash in it, a text that is no URL) no more than the scheme
+    is shown.
+    """
+    match = _URL.match(url)
+    if match is None:
+        return "a text that is no URL"
+    scheme, host, path = match.groups()
+    rest = url[match.end() :]
+    if not url.startswith(f"{scheme}:///"):
+        has_user = "@" in url[: match.end() - len(path)]
+        # An @ behind the host may end a password that held a slash, a ? or a #.
+        if "@" in path or ("@" in rest and not (has_user and rest.startswith(("?", "#")))):
+            return f"{scheme}://…"
+    if rest and not rest.startswith(("?", "#")):
+        return f"{scheme}://…"
+    return f"{scheme}://{host}{path}"

@@ -82,7 +82,7 @@ def open_lake(url: str) -> Lake:
         LakeError: it cannot be opened.
     """
     with _libraries_for("LAKE_URL"):
-        match urlsplit(url).scheme:
+        match _scheme("LAKE_URL", url):
             case "file":
                 from log_assets.lake.local import open_local
 
@@ -91,7 +91,7 @@ def open_lake(url: str) -> Lake:
                 from log_assets.lake.s3 import open_s3
 
                 return open_s3(url)
-    raise SettingError(f"LAKE_URL={url!r} is not understood: use file:///folder or s3://bucket/prefix")
+    raise SettingError("LAKE_URL is not understood: use file:///folder or s3://bucket/prefix")
 
 
 def open_catalog(url: str, lake_url: str) -> Catalog:
@@ -102,7 +102,7 @@ def open_catalog(url: str, lake_url: str) -> Catalog:
         CatalogError: it cannot be opened.
     """
     with _libraries_for("CATALOG_URL"):
-        match urlsplit(url).scheme:
+        match _scheme("CATALOG_URL", url):
             case "sqlite":
                 from log_assets.catalog.sqlite import open_sqlite
 
@@ -111,7 +111,7 @@ def open_catalog(url: str, lake_url: str) -> Catalog:
                 from log_assets.catalog.glue import open_glue
 
                 return open_glue(url, lake_url)
-    raise SettingError(f"CATALOG_URL={url!r} is not understood: use sqlite:///folder/catalog.db or glue://database")
+    raise SettingError("CATALOG_URL is not understood: use sqlite:///folder/catalog.db or glue://database")
 
 
 def open_engine(url: str, catalog: Catalog) -> QueryEngine:
@@ -122,7 +122,7 @@ def open_engine(url: str, catalog: Catalog) -> QueryEngine:
             it is one of the last two, and the catalog is not in Glue.
         QueryError: it cannot be opened.
     """
-    scheme = urlsplit(url).scheme
+    scheme = _scheme("QUERY_URL", url)
     with _libraries_for("QUERY_URL"):
         match scheme:
             case "duckdb":
@@ -137,11 +137,7 @@ def open_engine(url: str, catalog: Catalog) -> QueryEngine:
                 from log_assets.query.trino import open_trino
 
                 return open_trino(url, _glue_database(scheme, catalog))
-    # A URL may hold a password.
-    raise SettingError(
-        f"QUERY_URL with the scheme {scheme!r} is not understood: use duckdb://, athena://workgroup or "
-        "trino://host:port/catalog"
-    )
+    raise SettingError("QUERY_URL is not understood: use duckdb://, athena://workgroup or trino://host:port/catalog")
 
 
 def _glue_database(scheme: str, catalog: Catalog) -> str:
@@ -165,9 +161,9 @@ def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None =
     Raises:
         SettingError: the URL is none of these, or the demo source has no key.
     """
-    parts = urlsplit(url)
+    scheme = _scheme("SOURCE_URL", url)
     with _libraries_for("SOURCE_URL"):
-        match parts.scheme:
+        match scheme:
             case "https" | "http":
                 from log_assets.source.http import HttpSource
 
@@ -181,13 +177,35 @@ def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None =
 
                 if keyring is None:
                     raise SettingError("f_key is not set, and the demo source encrypts with it: run log-assets init")
-                seed = parse_qs(parts.query).get("seed", ["0"])[0]
+                seed = parse_qs(urlsplit(url).query).get("seed", ["0"])[0]
                 if not seed.isdecimal():
                     raise SettingError("SOURCE_URL names a seed that is no number: write demo://?seed=7")
                 return DemoSource(keyring, int(seed))
     raise SettingError(
-        f"SOURCE_URL has the scheme {parts.scheme!r}: use https://…, http://… on this machine, file:///folder or demo://"
+        "SOURCE_URL is not understood: use https://…, http://… on this machine, file:///folder or demo://"
     )
+
+
+def _scheme(variable: str, url: str) -> str:
+    """The scheme of a setting's URL. No error of this shows more than the variable's name: a URL may hold a password.
+
+    Raises:
+        SettingError: it is no URL, or holds a user or a password that nothing would take from there.
+    """
+    try:
+        parts = urlsplit(url)
+        # A port that is no number, as of a password with a slash in it, is an error of this alone.
+        _ = parts.hostname, parts.port
+    except ValueError:
+        raise SettingError(
+            f"{variable} is malformed: it should be scheme://host:port/path, and in a user or password write / ? # and "
+            "@ as %2F %3F %23 and %40"
+        ) from None
+    if "@" in parts.netloc and parts.scheme not in ("https", "http", "trino"):
+        raise SettingError(
+            f"{variable} holds a user or password, which {parts.scheme}:// takes from elsewhere: leave them out"
+        )
+    return parts.scheme
 
 
 @contextmanager

@@ -257,3 +257,17 @@ def test_three_capturers_of_one_source_do_no_harm(kit: Kit, spool: Lake) -> None
     done = transform_all(kit.lake, kit.keyring, pending(kit.lake))
     kit.publish(*done.hours)
     assert sum(len(kit.ids(hour)) for hour in done.hours) == 100
+
+
+def test_stray_and_damaged_files_in_the_spool_stay_there_and_stop_no_delivery(kit: Kit, spool: Lake) -> None:
+    for number in range(3):
+        packed = lines.pack(b'[{"recordId": %d, "data": "x"}]' % number)
+        spool.put(layout.spool_key(layout.window_name(kit.now(), packed.digest)), packed.data)
+    (first, *_) = [entry.key for entry in spool.entries("")]
+    spool.replace(first, b"damaged")
+    for stray in (".DS_Store", "readme.txt", "x.json.gz", "20231399T990000001Z-" + "0" * 32 + ".json.gz", "a/b"):
+        spool.put(stray, b"x")
+    capturer = Capturer(Scripted(b"[]"), kit.lake, spool, kit.now)
+    assert len(capturer.poll()) == 2
+    assert len(kit.keys("raw")) == 2
+    assert len(list(spool.entries(""))) == 6

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from log_assets import aws
 from log_assets.catalog import Move, Moved, Partition, glue_table
 from log_assets.catalog.table import PARTITION_KEY, TABLE
-from log_assets.errors import CatalogError, SettingError
+from log_assets.errors import CatalogError, SettingError, shown
 from log_assets.hour import Hour
 from log_assets.lake import layout
 from log_assets.retries import Transient, retrying
@@ -54,12 +54,12 @@ def open_glue(url: str, lake_url: str) -> GlueCatalog:
     """
     database = urlsplit(url).netloc
     if not database:
-        raise SettingError(f"CATALOG_URL={url!r} names no database: write glue://database")
+        raise SettingError(f"CATALOG_URL={shown(url)} names no database: write glue://database")
     try:
         session = aws.session()
         client = session.boto3.client("glue", config=session.config)
     except (BotoCoreError, ValueError) as error:
-        raise CatalogError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
+        raise CatalogError(f"{shown(url)} cannot be opened ({error}): check the AWS credentials and region") from None
     # LAKE_URL may go on with ?kms_key=…
     return GlueCatalog(client, database, f"{lake_url.partition('?')[0].rstrip('/')}/{layout.COMPACT}/")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from log_assets.catalog import Move, Moved, Partition
-from log_assets.errors import CatalogError, SettingError
+from log_assets.errors import CatalogError, SettingError, shown
 from log_assets.hour import Hour
 from log_assets.records.summary import Summary
 
@@ -38,7 +38,9 @@ def open_sqlite(url: str) -> SQLiteCatalog:
     """
     parts = urlsplit(url)
     if not parts.path or parts.netloc:
-        raise SettingError(f"CATALOG_URL={url!r} names no file: write sqlite:///folder/catalog.db, with three slashes")
+        raise SettingError(
+            f"CATALOG_URL={shown(url)} names no file: write sqlite:///folder/catalog.db, with three slashes"
+        )
     return SQLiteCatalog(Path(unquote(parts.path)))
 
 

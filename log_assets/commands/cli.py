@@ -194,6 +194,8 @@ def tidy(raw_days: int | None) -> None:
         f"removed {done.rows} rows files, {done.generations} generations, {done.windows} windows, "
         f"{done.staged} half-written files"
     )
+    if done.problems:
+        raise click.ClickException("; ".join(done.problems))
 
 
 @main.command()

@@ -44,9 +44,9 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
     ports = Ports(settings)
     # Says what is wrong with the URL; nothing is asked yet.
     ports.source().close()
-    ports.lake()
-    yield f"lake: {settings.lake_url}"
-    yield f"catalog: {settings.catalog_url}: {ports.catalog_as_it_is().repair()}"
+    yield f"lake: {ports.lake().url}"
+    catalog = ports.catalog_as_it_is()
+    yield f"catalog: {catalog.url}: {catalog.repair()}"
     engine = ports.query()
     engine.ensure()
     yield f"query engine: {engine.url}" + ("" if engine.url.startswith("duckdb:") else f": the view {VIEW} is made")

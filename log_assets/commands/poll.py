@@ -23,7 +23,7 @@ def poll(ports: Ports, now: Clock) -> None:
     stop = threading.Event()
     with stopped_by_signals(stop, on_stop=source.close):
         lake = ports.lake_for_capture()
-        click.echo(f"capturing {source.url} into {ports.settings.lake_url}; Ctrl+C ends it", err=True)
+        click.echo(f"capturing {source.url} into {lake.url}; Ctrl+C ends it", err=True)
         if source.rolling:
             Capturer(source, lake, ports.spool(), now).run(stop)
         else:
@@ -36,6 +36,11 @@ def poll_once(ports: Ports, now: Clock) -> None:
     problems = _capture_once(ports, ports.source(), now)
     if ports.settings.has_key:
         problems += _read_and_publish(ports, now)
+    else:
+        from log_assets.steps.receipts import pending
+
+        waiting = len(pending(ports.lake()))
+        problems.append(f"{waiting} windows are captured and wait to be read: f_key is not set")
     if problems:
         raise click.ClickException("; ".join(problems))
 

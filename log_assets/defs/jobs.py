@@ -28,6 +28,8 @@ def tidy_lake(context: dg.OpExecutionContext, ports: dg.ResourceParam[Ports]) ->
     context.log.info(
         f"removed {done.rows} rows files, {done.generations} generations, {done.staged} half-written files"
     )
+    for problem in done.problems:
+        context.log.error(problem)
 
 
 @dg.job(name=TIDY_JOB, description="Once a day, asked for by the sensor.")

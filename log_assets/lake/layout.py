@@ -41,6 +41,7 @@ _FORMS = {
     COMPACT: rf"{COMPACT}/{_H}/{_DIGEST}/(?:{re.escape(LINES_NAME)}|{_MANIFEST}{_DIGEST}\.json)",
     CAPTURE: rf"{CAPTURE}/{_H}/[^/]+\.json",
 }
+_SPOOLED = re.compile(rf"{_WINDOW}\.json\.gz", re.ASCII)
 _KEYS = {folder: re.compile(form, re.ASCII) for folder, form in _FORMS.items()}
 
 
@@ -115,6 +116,12 @@ def raw_key(window: str) -> str:
 def spool_key(window: str) -> str:
     """Where a window waits in the spool, which is a lake of its own."""
     return f"{window}.json.gz"
+
+
+def is_spooled(key: str) -> bool:
+    """Whether a key in the spool is that of a window."""
+    match = _SPOOLED.fullmatch(key)
+    return match is not None and _landing_hour(match[1]) is not None
 
 
 def rows_key(hour: str, window: str, version: int, digest: str) -> str:

@@ -20,4 +20,5 @@ def hours(lake: Lake, folder: str) -> list[Hour]:
 
 def foreign(lake: Lake) -> list[str]:
     """The keys under the lake's folders that are none of its own, sorted. Lists everything."""
-    return [entry.key for folder in layout.FOLDERS for entry in lake.entries(folder) if not layout.is_ours(entry.key)]
+    entries = (entry for folder in sorted(layout.FOLDERS) for entry in lake.entries(folder))
+    return [entry.key for entry in entries if not layout.is_ours(entry.key)]

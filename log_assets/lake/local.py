@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from obstore.store import LocalStore
 
-from log_assets.errors import LakeError, SettingError
+from log_assets.errors import LakeError, SettingError, shown
 from log_assets.lake.store import FAILURES, ObjectLake, first_line
 
 
@@ -21,10 +21,10 @@ def open_local(url: str) -> ObjectLake:
     """
     parts = urlsplit(url)
     if not parts.path or parts.netloc:
-        raise SettingError(f"LAKE_URL={url!r} names no folder: write file:///folder, with three slashes")
+        raise SettingError(f"LAKE_URL={shown(url)} names no folder: write file:///folder, with three slashes")
     folder = Path(unquote(parts.path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), partial(open_local, url), folder)
     except FAILURES as error:
-        raise LakeError(f"the lake {url} cannot be opened ({first_line(error)}): check LAKE_URL") from None
+        raise LakeError(f"the lake {shown(url)} cannot be opened ({first_line(error)}): check LAKE_URL") from None

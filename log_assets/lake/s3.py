@@ -16,7 +16,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from log_assets import aws
-from log_assets.errors import LakeError, SettingError
+from log_assets.errors import LakeError, SettingError, shown
 from log_assets.lake.store import FAILURES, ObjectLake, first_line
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ def open_s3(url: str) -> ObjectLake:
     """
     parts = urlsplit(url)
     if not parts.netloc:
-        raise SettingError(f"LAKE_URL={url!r} names no bucket: write s3://bucket/prefix")
+        raise SettingError(f"LAKE_URL={shown(url)} names no bucket: write s3://bucket/prefix")
     session = aws.session()
     try:
         client = session.boto3.client("s3")
         credentials = Boto3CredentialProvider(session.boto3)
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise LakeError(f"the lake {url} cannot be opened ({error}): check the AWS credentials and region") from None
+        raise LakeError(
+            f"the lake {shown(url)} cannot be opened ({error}): check the AWS credentials and region"
+        ) from None
     if not session.region:
         raise SettingError("no AWS region is set: set AWS_REGION, or region in the profile")
     config: S3Config = {"region": session.region}
@@ -64,5 +66,5 @@ def open_s3(url: str) -> ObjectLake:
             credential_provider=credentials,
         )
     except FAILURES as error:
-        raise LakeError(f"the lake {url} cannot be opened ({first_line(error)}): check LAKE_URL") from None
+        raise LakeError(f"the lake {shown(url)} cannot be opened ({first_line(error)}): check LAKE_URL") from None
     return ObjectLake(store, f"s3://{parts.netloc}/{prefix}".rstrip("/"), partial(open_s3, url))

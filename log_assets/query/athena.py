@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from log_assets import aws
 from log_assets.catalog.table import DIALECT
-from log_assets.errors import LakeError, QueryError, SettingError
+from log_assets.errors import LakeError, QueryError, SettingError, shown
 from log_assets.lake.s3 import open_s3
 from log_assets.query import Result
 from log_assets.query.sql import check_query, view_ddl
@@ -48,11 +48,13 @@ def open_athena(url: str, database: str) -> AthenaEngine:
     """
     workgroup = urlsplit(url).netloc
     if not workgroup:
-        raise SettingError(f"QUERY_URL={url!r} names no workgroup: write athena://workgroup")
+        raise SettingError(f"QUERY_URL={shown(url)} names no workgroup: write athena://workgroup")
     try:
         session = aws.session()
         if not session.region:
-            raise QueryError(f"{url} cannot be opened: no AWS region is set: set AWS_REGION, or region in the profile")
+            raise QueryError(
+                f"{shown(url)} cannot be opened: no AWS region is set: set AWS_REGION, or region in the profile"
+            )
         connection = Connection[AsyncCursor](
             session=session.boto3,
             region_name=session.region,
@@ -65,7 +67,7 @@ def open_athena(url: str, database: str) -> AthenaEngine:
             cursor_class=AsyncCursor,
         )
     except (BotoCoreError, ClientError, ValueError, pyathena.error.Error) as error:
-        raise QueryError(f"{url} cannot be opened ({error}): check the AWS credentials and region") from None
+        raise QueryError(f"{shown(url)} cannot be opened ({error}): check the AWS credentials and region") from None
     return AthenaEngine(connection, f"athena://{workgroup}")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from log_assets.errors import SettingError, SourceError
+from log_assets.errors import SettingError, SourceError, shown
 from log_assets.records import lines
 from log_assets.records.envelope import MAX_BODY
 from log_assets.retries import Transient, retrying
@@ -64,8 +64,7 @@ class HttpSource:
                 f"SOURCE_URL asks {parts.hostname} by http, which anyone on the way can read: use https, or set "
                 "SOURCE_ALLOW_HTTP=1"
             )
-        port = f":{parts.port}" if parts.port else ""
-        self.url = f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+        self.url = shown(url)
         self._stopped = threading.Event()
         self._client = httpx.Client(
             timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),

@@ -11,7 +11,7 @@ from operator import ge
 import orjson
 
 from log_assets.catalog import Catalog, Partition
-from log_assets.errors import LogAssetsError, failure_of
+from log_assets.errors import Damaged, LogAssetsError, Unreadable, failure_of
 from log_assets.hour import Hour
 from log_assets.lake import Lake, layout, listing
 from log_assets.records import fast_path, ids, row
@@ -85,7 +85,8 @@ class Soundness:
 def findings(lake: Lake, partitions: Iterable[Partition]) -> Findings:
     """Missing ids, conflicts between hours and resets, over all that is published.
 
-    Reads the lake only for hours with more id ranges than a catalog keeps.
+    Reads the lake only for hours with more id ranges than a catalog keeps. If their manifest cannot be read, all ids
+    between the first and the last are taken for present: no loss is claimed that is not known.
     """
     return ids.compare([(partition.hour, _id_ranges(lake, partition)) for partition in partitions])
 
@@ -94,8 +95,11 @@ def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
     if not partition.summary.ids_complete:
         state = generations.read_again(lake, [partition.hour])[partition.hour]
         stored = state.stored.get(partition.digest, generations.Stored())
-        for generation in generations.manifests(lake, partition.hour, partition.digest, stored):
-            return generation.summary.id_ranges
+        try:
+            for generation in generations.manifests(lake, partition.hour, partition.digest, stored):
+                return generation.summary.id_ranges
+        except (Damaged, Unreadable):
+            return ((partition.summary.id_ranges[0][0], partition.summary.id_ranges[-1][1]),)
     return partition.summary.id_ranges
 
 

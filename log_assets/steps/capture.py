@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from log_assets.errors import LakeError, SourceError
+from log_assets.errors import Damaged, LakeError, SourceError
 from log_assets.hour import Clock, Hour
-from log_assets.lake import Lake, layout, listing
+from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.records import envelope, ids, lines
 from log_assets.records.ids import Range
 from log_assets.source import Body, Source
@@ -151,7 +151,7 @@ class Capturer:
         self._last_good: datetime | None = None
         self._seen: set[int | str] = set()
         self._top: int | None = None
-        self._waiting = sum(entry.size for entry in spool.entries(""))
+        self._waiting = sum(entry.size for entry in self._spooled())
 
     def run(self, stop: threading.Event) -> None:
         """Poll until `stop` is set; the window in hand is written first."""
@@ -193,9 +193,15 @@ class Capturer:
         if not self._waiting:
             return delivered
         try:
-            for entry in list(self._spool.entries("")):
+            waiting = self._spooled()
+            for entry in waiting:
                 fetched = layout.name_of(entry.key)
-                body = lines.unpack(self._spool.get(entry.key), layout.window_digest(fetched), entry.key)
+                try:
+                    body = lines.unpack(self._spool.get(entry.key), layout.window_digest(fetched), entry.key)
+                except Damaged as error:
+                    # It stays, for a person to see, and the others go on.
+                    logger.error("a window in the spool cannot be delivered: %s", error)
+                    continue
                 delivered.append(put_window(self._lake, body, self._now()))
                 self._log.spooled.append(layout.window_landed(fetched).isoformat())
                 self._spool.delete([entry.key])
@@ -205,6 +211,9 @@ class Capturer:
         if delivered:
             logger.info("delivered %d windows from the spool", len(delivered))
         return delivered
+
+    def _spooled(self) -> list[Entry]:
+        return [entry for entry in self._spool.entries("") if layout.is_spooled(entry.key)]
 
     def write_log(self) -> None:
         """Write the capture log down, and begin another one when the hour has changed."""

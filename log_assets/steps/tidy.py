@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from log_assets.catalog import Catalog, Partition
+from log_assets.errors import Damaged, NotFound, Unreadable
 from log_assets.hour import Hour
 from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.steps import generations
@@ -25,12 +26,14 @@ _HOURS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """How many objects went; `staged` are what killed writes left."""
+    """How many objects went; `staged` are what killed writes left. Hours with an object that could not be read are left
+    as they are, and told in `problems`."""
 
     rows: int = 0
     generations: int = 0
     windows: int = 0
     staged: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def tidy(lake: Lake, catalog: Catalog, now: datetime, raw_days: int | None = None) -> Tidied:
@@ -43,18 +46,24 @@ def tidy(lake: Lake, catalog: Catalog, now: datetime, raw_days: int | None = Non
     """
     store_now = lake.now()
     rows = superseded = 0
+    problems: list[str] = []
     old = [partition for partition in catalog.partitions() if now - partition.published >= GRACE]
     for start in range(0, len(old), _HOURS_AT_ONCE):
         some = old[start : start + _HOURS_AT_ONCE]
         states = generations.read_to_delete(lake, catalog, [partition.hour for partition in some])
         for partition in some:
-            removed = _tidy_hour(lake, states[partition.hour], partition, store_now)
+            try:
+                removed = _tidy_hour(lake, states[partition.hour], partition, store_now)
+            except (Damaged, Unreadable, NotFound) as error:
+                problems.append(f"{partition.hour}: {error}")
+                continue
             rows += removed[0]
             superseded += removed[1]
     windows = _tidy_windows(lake, store_now - timedelta(days=raw_days)) if raw_days is not None else 0
     probes = [entry.key for entry in lake.entries(layout.PROBE) if store_now - entry.modified > GRACE]
     lake.delete(probes)
-    return Tidied(rows, superseded, windows, lake.remove_staged(store_now - GRACE) + len(probes))
+    staged = lake.remove_staged(store_now - GRACE) + len(probes)
+    return Tidied(rows, superseded, windows, staged, tuple(problems))
 
 
 def _tidy_hour(lake: Lake, state: HourState, partition: Partition, store_now: datetime) -> tuple[int, int]:
