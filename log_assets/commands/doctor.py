@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError
 from log_assets.hour import Clock
@@ -59,7 +60,9 @@ def examine(now: Clock) -> Iterator[Finding]:
 
 def _aws_probes(settings: Settings) -> dict[str, Callable[[], str]]:
     urls = (settings.lake_url, settings.catalog_url, settings.query_url)
-    if not any(url.startswith(("s3:", "glue:", "athena:")) for url in urls):
+    of_aws = [url for url in urls if url.startswith(("s3:", "glue:", "athena:"))]
+    # What holds a user or password is refused by its port, in words that show none of it.
+    if not of_aws or any("@" in urlsplit(url).netloc for url in of_aws):
         return {}
     from log_assets.commands.doctor_aws import probes
 
