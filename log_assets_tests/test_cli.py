@@ -365,3 +365,19 @@ def test_retries_are_told_in_the_log_and_never_on_stdout(shell: Shell, tmp_path:
     assert done.stdout == "captured 0 new windows\n"
     assert done.stderr.count("tried again in") == 2
     assert done.returncode == 1
+
+
+def test_nobody_else_may_read_what_is_written(shell: Shell) -> None:
+    """Whatever the umask was, and also where an earlier version left its home open."""
+    Path(".log_assets").mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        shell.use_folder()
+        shell.done("init")
+        save(shell, "a.json", real_records())
+        shell.done("poll", "--once")
+    finally:
+        os.umask(before)
+    paths = [Path(".log_assets"), *Path(".log_assets").rglob("*")]
+    assert len(paths) > 20
+    assert [str(path) for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import socket
 import threading
 import time
@@ -276,3 +277,58 @@ def test_dropped_and_reset_counters() -> None:
     found = [records.record_id(number) for number in numbers]
     assert 1 in found
     assert found[found.index(1) :] == list(range(1, 60 * RATE + 1))
+
+
+def test_a_redirect_to_another_host_is_refused_and_to_another_path_followed() -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        where = "http://localhost.:9/logs" if number == 1 else "/elsewhere" if number == 2 else ""
+        moved = response(b"", "302 Found", f"Location: {where}\r\n")
+        connection.sendall(moved if where else response(b"[]"))
+
+    with raw_server(answer) as (url, _):
+        assert "redirects to another host, localhost." in failure(url)
+        assert contents(HttpSource(url, limits=QUICK)) == [b"[]"]
+
+
+def test_header_lines_that_drip_end_at_the_deadline_of_the_whole() -> None:
+    def drip(connection: socket.socket, _: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        for number in range(200):
+            connection.sendall(b"X-%d: x\r\n" % number)
+            time.sleep(0.1)
+
+    limits = Limits(connect=1.0, read=0.3, whole=0.8, attempts=1)
+    with raw_server(drip) as (url, _):
+        source = HttpSource(url, limits=limits)
+        start = time.monotonic()
+        with pytest.raises(SourceError, match=r"took longer than 0\.8 s"):
+            contents(source)
+        assert time.monotonic() - start < 5
+    # And the source is asked again as if nothing had been.
+    with pytest.raises(SourceError, match="could not be read"):
+        contents(source)
+
+
+def test_pipes_devices_and_links_that_leave_the_folder_are_skipped_and_named(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "in", tmp_path / "secret.json"
+    folder.mkdir()
+    outside.write_bytes(b'["secret"]')
+    (folder / "b.json").write_bytes(b"[1]")
+    (folder / "c.json").symlink_to(folder / "b.json")
+    os.mkfifo(folder / "a.json")
+    (folder / "d.json").symlink_to(outside)
+    (folder / "e.json").symlink_to("/dev/zero")
+    (folder / "f.json").symlink_to("nowhere")
+    (folder / "g.json").mkdir()
+    with pytest.raises(SourceError) as caught:
+        contents(FolderSource(folder.as_uri()))
+    for name in (
+        "a.json (no regular file)",
+        "d.json (a link that leaves",
+        "e.json (a link",
+        "f.json (no regular file)",
+    ):
+        assert name in str(caught.value)
+    given = FolderSource(folder.as_uri()).windows()
+    # Both that are files of the folder come before the error.
+    assert [next(given).content, next(given).content] == [b"[1]", b"[1]"]

@@ -6,6 +6,7 @@ What is typed stands here; what is done, in the module of the command's name, wh
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -63,6 +64,8 @@ class Group(click.Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
+    # What visitors of the logged site did is nobody else's to read.
+    os.umask(0o077)
     # Only this program's own voice: libraries tell every request with its whole URL.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("log_assets").setLevel(logging.INFO)

@@ -20,6 +20,7 @@ from log_assets.records.token import Keyring
 from log_assets.settings import DOTENV, Settings
 
 _ONLY_OWNER = 0o600
+_OWNERS_FOLDER = 0o700
 
 
 def initialise(folder: Path, now: datetime) -> Iterator[str]:
@@ -41,6 +42,8 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
         dotenv.chmod(_ONLY_OWNER)
 
     settings = Settings.load()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.chmod(_OWNERS_FOLDER)
     ports = Ports(settings)
     # Says what is wrong with the URL; nothing is asked yet.
     ports.source().close()

@@ -37,6 +37,7 @@ class FolderSource:
         bad = []
         for file in files:
             try:
+                self._check(file)
                 content = self._read(file)
             except (OSError, ValueError) as error:
                 bad.append(f"{file.name} ({error.strerror if isinstance(error, OSError) else error})")
@@ -53,6 +54,14 @@ class FolderSource:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _check(self, file: Path) -> None:
+        """Raises ValueError for what is no file of this folder: a pipe would be waited for, a link leads anywhere."""
+        target = file.resolve()
+        if not target.is_relative_to(self._folder.resolve()):
+            raise ValueError("a link that leaves the folder")
+        if not target.is_file():
+            raise ValueError("no regular file")
 
     def _read(self, file: Path) -> bytes:
         with file.open("rb") as opened:

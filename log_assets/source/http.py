@@ -66,7 +66,10 @@ class HttpSource:
             )
         self.url = shown(url)
         self._stopped = threading.Event()
-        self._client = httpx.Client(
+        self._client = self._new_client()
+
+    def _new_client(self) -> httpx.Client:
+        return httpx.Client(
             timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "log-assets"},
         )
@@ -108,6 +111,29 @@ class HttpSource:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _once(self, url: str) -> bytes:
+        # The client's time-outs are between two reads: headers that drip in would never end it.
+        expired = threading.Event()
+        client = self._client
+
+        def break_off() -> None:
+            expired.set()
+            client.close()
+
+        timer = threading.Timer(self._limits.whole, break_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._exchange(url)
+        except SourceError:
+            if expired.is_set() and not self._stopped.is_set():
+                raise self._too_slow() from None
+            raise
+        finally:
+            timer.cancel()
+            if expired.is_set() and not self._stopped.is_set():
+                self._client = self._new_client()
+
+    def _exchange(self, url: str) -> bytes:
         end = time.monotonic() + self._limits.whole
         try:
             for _ in range(_REDIRECTS + 1):
@@ -143,6 +169,9 @@ class HttpSource:
             raise SourceError(
                 f"{self.url} redirects to another scheme, {target.scheme}: set SOURCE_URL to where it leads"
             )
+        # What goes with a request (a user, a token in the query) is for the host that was named, and for no other.
+        if target.host != urlsplit(url).hostname:
+            raise SourceError(f"{self.url} redirects to another host, {target.host}: set SOURCE_URL to where it leads")
         return str(target)
 
     def _read(self, response: httpx.Response, end: float) -> bytes:
@@ -153,7 +182,7 @@ class HttpSource:
             if len(content) > self._limits.max_body:
                 raise self._too_large()
             if time.monotonic() > end:
-                raise _Transient(f"{self.url} took longer than {self._limits.whole:g} s for one answer; try later")
+                raise self._too_slow()
             if self._stopped.is_set():
                 raise SourceError(f"{self.url} is not asked any more: stopped")
         encoding = response.headers.get("content-encoding", "identity").lower()
@@ -167,6 +196,9 @@ class HttpSource:
             raise self._too_large() from None
         except ValueError as error:
             raise _Transient(f"{self.url} answered with gzip that is {error}; try later") from None
+
+    def _too_slow(self) -> _Transient:
+        return _Transient(f"{self.url} took longer than {self._limits.whole:g} s for one answer; try later")
 
     def _too_large(self) -> _TooLarge:
         return _TooLarge(f"{self.url} answered with more than {self._limits.max_body:,} bytes")
