@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -72,7 +73,7 @@ def test_init_repairs_the_table_and_says_what_it_was(account: Account) -> None:
     assert catalog.repair() == "as it should be"
     client = boto3.client("glue")
     keep = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
-    changes: dict[str, Callable[[dict], object]] = {
+    changes: dict[str, Callable[[Any], object]] = {
         "column method string": lambda t: t["StorageDescriptor"]["Columns"][3].update(Name="method", Type="string"),
         "SerDe": lambda t: t["StorageDescriptor"]["SerdeInfo"].update(SerializationLibrary="org.openx.data.JsonSerDe"),
         "input format": lambda t: t["StorageDescriptor"].update(InputFormat="x"),
@@ -80,9 +81,10 @@ def test_init_repairs_the_table_and_says_what_it_was(account: Account) -> None:
         "order of columns": lambda t: t["StorageDescriptor"]["Columns"].reverse(),
     }
     for name, change in changes.items():
-        table = client.get_table(DatabaseName=account.database, Name=TABLE)["Table"]
+        table: Any = client.get_table(DatabaseName=account.database, Name=TABLE)["Table"]
         change(table)
-        client.update_table(DatabaseName=account.database, TableInput={part: table[part] for part in keep})
+        changed: Any = {part: table[part] for part in keep}
+        client.update_table(DatabaseName=account.database, TableInput=changed)
         with pytest.raises(LogAssetsError, match=f"its {name} is not as athena_sql/tables says; run log-assets init"):
             catalog.ensure()
         assert catalog.repair() == f"repaired the table {TABLE}: its {name} was changed by hand"

@@ -64,7 +64,7 @@ class Account:
     def __post_init__(self) -> None:
         self.lake_url = self.template.outputs()["LakeUrl"]
         self.catalog_url = self.template.outputs()["CatalogUrl"]
-        self.urls = {"lake_url": self.lake_url, "catalog_url": self.catalog_url}
+        self.urls: dict[str, Any] = {"lake_url": self.lake_url, "catalog_url": self.catalog_url}
 
     @contextmanager
     def role(self, name: str) -> Iterator[None]:
@@ -101,7 +101,8 @@ def put_policy(role: str, title: str, document: Any) -> None:
 
 def client(service: str) -> Any:
     """A client with the credentials of the moment: boto3's own session keeps the first ones."""
-    return boto3.Session().client(service)
+    session: Any = boto3.Session()
+    return session.client(service)
 
 
 @pytest.fixture
