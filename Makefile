@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format template test-slow test-trino test-browser aws-local bench install \
+.PHONY: help demo test lint format reference template test-slow test-trino test-browser aws-local bench install \
 	clean-demo clean
 
 help:
@@ -34,6 +34,9 @@ lint: $(STAMP) ## ruff, mypy, the direction of imports, cfn-lint: half a minute
 format: $(STAMP) ## what ruff can repair by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(STAMP) ## docs/options.md, from the commands' own help
+	$(BIN)/python -m log_assets_tests.options
 
 template: $(STAMP) ## the parts of deploy/template.yaml that come from athena_sql/
 	$(BIN)/python deploy/generate.py

@@ -1,4 +1,4 @@
-"""What a contributor is told is true: make's help and the hooks."""
+"""What a contributor is told is true: make's help, the hooks, the reference of options."""
 
 import re
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import yaml
+
+from log_assets_tests import options
 
 ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -37,3 +39,7 @@ def test_hooks_are_local_and_are_what_make_lint_runs() -> None:
     recipe = MAKEFILE.split("\nlint:")[1].split("\n\n")[0].replace("$(BIN)", ".venv/bin").split("\n\t")[1:]
     # cfn-lint judges one file, and is no hook.
     assert [hook["entry"] for hook in hooks] == [line for line in recipe if "cfn-lint" not in line]
+
+
+def test_the_page_of_options_is_what_the_commands_say() -> None:
+    assert options.PAGE.read_text() == options.page(), "run make reference"
