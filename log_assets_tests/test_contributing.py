@@ -1,4 +1,4 @@
-"""What a contributor is told is true: make's help, the hooks, the reference of options."""
+"""What a contributor is told is true: make's help, CONTRIBUTING.md, the hooks, the reference of options."""
 
 import re
 import shutil
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from log_assets_tests import options
+from log_assets_tests import conftest, options
 
 ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 TARGETS = re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
 
 
@@ -29,6 +30,17 @@ def test_no_target_is_mistaken_for_a_file() -> None:
     phony = re.search(r"^\.PHONY:((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
     assert phony is not None
     assert sorted(phony[1].replace("\\", " ").split()) == sorted(TARGETS)
+
+
+def test_what_contributing_names_is_there() -> None:
+    assert set(re.findall(r"(?:`|^    )make ([a-z-]+)", CONTRIBUTING, re.MULTILINE)) <= set(TARGETS)
+    tiers = {name for name in TARGETS if name.startswith("test")} | {"lint"}
+    assert set(re.findall(r"^\| `make ([a-z-]+)`", CONTRIBUTING, re.MULTILINE)) == tiers
+    for name in re.findall(r"\]\(([^)#:]+)\)", CONTRIBUTING):
+        assert (ROOT / name).exists(), name
+    fixtures = re.findall(r"^\| `([a-z]+)` \|", CONTRIBUTING, re.MULTILINE)
+    assert len(fixtures) >= 5
+    assert [name for name in fixtures if not hasattr(conftest, name)] == []
 
 
 def test_hooks_are_local_and_are_what_make_lint_runs() -> None:
