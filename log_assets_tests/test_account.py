@@ -1,4 +1,4 @@
-"""`log-assets init` and `doctor` on an AWS account: what each look says, and what mends what it found."""
+"""`log-assets init` and `doctor` on an AWS account: what each probe says, and what repairs what it found."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def workgroups(account: Account) -> Iterator[AthenaServer]:
         yield server
 
 
-def look(account: Account, what: str, query_url: str = "athena://logs") -> str:
+def probe(account: Account, what: str, query_url: str = "athena://logs") -> str:
     return probes(account.lake.url, f"glue://{account.database}", query_url)[what]()
 
 
 def said(account: Account, what: str, query_url: str = "athena://logs") -> str:
     with pytest.raises(LogAssetsError) as caught:
-        look(account, what, query_url)
+        probe(account, what, query_url)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -111,7 +111,7 @@ def test_expired_credentials(account: Account) -> None:
 
 
 def test_a_bucket_that_is_missing_elsewhere_or_anothers(account: Account) -> None:
-    assert account.bucket in look(account, "bucket")
+    assert account.bucket in probe(account, "bucket")
     missing = probes("s3://no-such-bucket-here/x", "sqlite:///x", "duckdb://")["bucket"]
     with pytest.raises(LogAssetsError, match=r"aws s3 mb s3://no-such-bucket-here --region eu-central-1"):
         missing()
@@ -131,7 +131,7 @@ def test_a_bucket_that_is_missing_elsewhere_or_anothers(account: Account) -> Non
     ],
 )
 def test_a_right_that_is_missing_is_named(account: Account, operation: str, part: str, right: str) -> None:
-    assert "what the pipeline does" in look(account, "rights in the lake")
+    assert "what the pipeline does" in probe(account, "rights in the lake")
     account.between.fault = refusing(operation, part=part)
     arn = account.lake.url.replace("s3://", "arn:aws:s3:::")
     prefix = account.lake.url.rsplit("/", 1)[1]
@@ -147,8 +147,8 @@ def test_a_database_that_is_missing_or_closed(account: Account) -> None:
 
 
 def test_a_workgroup(account: Account, workgroups: AthenaServer) -> None:
-    assert "logs is enabled, Athena engine version 3, no limit" in look(account, "workgroup")
-    assert look(account, "output location") == f"s3://{account.bucket}/athena-results/"
+    assert "logs is enabled, Athena engine version 3, no limit" in probe(account, "workgroup")
+    assert probe(account, "output location") == f"s3://{account.bucket}/athena-results/"
     assert "make the workgroup, as deploy/ does" in said(account, "workgroup", "athena://nope")
     account.between.fault = refusing("PutObject", part="athena-results/")
     assert f"s3:PutObject on arn:aws:s3:::{account.bucket}/athena-results/*" in said(account, "output location")

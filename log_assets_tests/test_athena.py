@@ -120,7 +120,7 @@ def test_a_result_that_cannot_be_read_is_named(
         ("UnrecognizedClientException", "The security token included in the request is invalid", "check the AWS cred"),
     ],
 )
-def test_what_athena_refuses_names_the_mend(
+def test_what_athena_refuses_says_how_to_repair_it(
     kit: Kit, athena_server: AthenaServer, kind: str, message: str, said: str
 ) -> None:
     athena_server.fault = lambda operation: Refused(message, kind) if operation == "StartQueryExecution" else None

@@ -55,7 +55,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_an_account_refuses(account: Account, name: str) -> None:
-    """One line that names the thing and the mend, at every command; the same command goes through when it is mended."""
+    """One line that names the thing and its repair, at every command; once repaired, the same command goes through."""
     fault, said = REFUSED[name]
     account.show("1", FIRST)
     for command in (("status",), ("poll", "--once")):

@@ -235,7 +235,7 @@ def test_everything_at_once_ends_in_the_union(kit: Kit) -> None:
     transform_all(kit.lake, kit.keyring, pending(kit.lake))
     kit.publish(H0)
     assert kit.ids() == list(range(rounds * 10 + 5))
-    # A published hour never shrinks, whoever looks.
+    # A published hour never shrinks, whoever reads.
     assert all(found <= set(kit.ids()) for found in seen)
 
 
