@@ -42,7 +42,10 @@ def test_a_body_too_deep_to_be_written_again_is_a_reject_that_keeps_its_bytes(ki
     assert receipt.rejects_key is not None
     kept = lines.unpack(kit.lake.get(receipt.rejects_key), layout.digest_of(receipt.rejects_key), "rejects")
     told = [json.loads(line) for line in kept.splitlines()]
-    assert any(one.get("body") == content.decode() or one.get("item") == json.loads(content) for one in told)
+    # Python's own reader nests less deep than some of these bodies, so they are compared as text first.
+    assert content.decode() in [one.get("body") for one in told] or json.loads(content) in [
+        one.get("item") for one in told
+    ]
 
 
 @pytest.mark.parametrize("unit", [b"1,", b"{},", b"[],"], ids=["numbers", "dicts", "lists"])
