@@ -1,4 +1,4 @@
-# Two commands set everything up: `make demo` and `make test`. They need Python 3.11+, make and git.
+# `make` alone lists the targets, from the text after their ##, in this order. Each installs what it needs first.
 
 PYTHON ?= python3
 PORT ?= 3000
@@ -9,52 +9,54 @@ DEMO := .log_assets/demo
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo clean-demo test test-slow test-browser test-trino aws-local bench lint template format install clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format reference template test-slow test-trino test-browser aws-local bench install \
+	clean-demo clean
 
-demo: $(STAMP)
+help:
+	@echo 'The first target that is made also installs, into $(VENV): 1 to 2 minutes. Needs Python 3.11+, make and git.'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## from 24 hours of demo logs to a query: 1 minute; then the UI, until Ctrl+C (UI=0: without)
 	@mkdir -p $(DEMO)
 	@PORT=$(PORT) UI=$(UI) sh deploy/demo.sh $(abspath $(BIN)) $(DEMO)
 
-clean-demo:
-	rm -rf $(DEMO)
-
-test: $(STAMP)
+test: $(STAMP) ## the fast tests: 3 minutes
 	$(BIN)/pytest -n 2
 
-test-slow: $(STAMP)
-	$(BIN)/pytest -n 2 -m slow
-
-test-browser: $(STAMP)
-	$(BIN)/pytest -m browser
-
-# Needs Java 24 or newer, and Maven; Trino itself comes from Maven Central, once.
-test-trino: $(STAMP)
-	$(BIN)/pytest -m 'trino or conformance'
-
-# S3, Glue, Trino and Athena on this machine, until Ctrl+C; prints settings to paste.
-aws-local: $(STAMP)
-	@$(BIN)/python -m log_assets_tests.aws_local
-
-# Everything against its peers, in one run: some 15 minutes; QUICK=1 takes two. Writes bench/results.json.
-bench: $(BENCH_STAMP)
-	@$(BIN)/python -m bench $(if $(QUICK),--quick)
-
-lint: $(STAMP)
+lint: $(STAMP) ## ruff, mypy, the direction of imports, cfn-lint: half a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deploy/template.yaml
 
-# What deploy/template.yaml has from athena_sql/.
-template: $(STAMP)
-	$(BIN)/python deploy/generate.py
-
-format: $(STAMP)
+format: $(STAMP) ## what ruff can repair by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-install: $(STAMP)
+reference: $(STAMP) ## docs/options.md, from the commands' own help
+	$(BIN)/python -m log_assets_tests.options
+
+template: $(STAMP) ## the parts of deploy/template.yaml that come from athena_sql/
+	$(BIN)/python deploy/generate.py
+
+test-slow: $(STAMP) ## a kill at every write, concurrency, a real daemon, 720 hours: 15 minutes
+	$(BIN)/pytest -n 2 -m slow
+
+test-trino: $(STAMP) ## the AWS layer's SQL on a real Trino, the DDL in Hive's parser: 15 minutes (Java 24+, Maven)
+	$(BIN)/pytest -m 'trino or conformance'
+
+test-browser: $(STAMP) ## the UI in Chromium
+	$(BIN)/pytest -m browser
+
+aws-local: $(STAMP) ## S3, Glue, Trino and Athena on this machine, until Ctrl+C (Java 24+, Maven)
+	@$(BIN)/python -m log_assets_tests.aws_local
+
+bench: $(BENCH_STAMP) ## everything against its peers: 15 minutes; QUICK=1 takes two
+	@$(BIN)/python -m bench $(if $(QUICK),--quick)
+
+install: $(STAMP) ## the package and its tools, as constraints.txt pins them
 
 $(BENCH_STAMP): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
@@ -66,5 +68,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-clean:
+clean-demo: ## remove what the demo made
+	rm -rf $(DEMO)
+
+clean: ## remove the installation and .log_assets, with all that lies in it
 	rm -rf $(VENV) .log_assets

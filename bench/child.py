@@ -27,7 +27,7 @@ def scratch() -> Path:
 
 
 class Memory:
-    """The most memory that this process held; with `watch`, it and its children together, looked at now and then."""
+    """The most memory that this process held; with `watch`, it and its children together, sampled now and then."""
 
     def __init__(self, *, watch: bool) -> None:
         self._watches = watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,12 +35,16 @@ def saved_queries_of(folder: Path, records: int) -> Iterator[tuple[str, dict[str
     """Seconds of each saved query over the day, and the bytes read for it; then the peers'."""
     catalog = _day(folder, records)
     engine = open_engine("duckdb://", catalog)
+
+    def scanned(sql: str, bound: Sequence[str]) -> float:
+        return float(engine.run(sql, bound).bytes_scanned)
+
     last = HOUR.plus(HOURS - 1)
     for name, query in saved_queries().items():
         sql, bound = query.bind({})
-        yield f"query {name}", _timed(lambda sql=sql, bound=bound: float(engine.run(sql, bound).bytes_scanned))
+        yield f"query {name}", _timed(partial(scanned, sql, bound))
     sql, bound = saved_queries()["events_per_hour"].bind({"from_hour": last, "to_hour": last})
-    yield "query events_per_hour of one hour", _timed(lambda: float(engine.run(sql, bound).bytes_scanned))
+    yield "query events_per_hour of one hour", _timed(partial(scanned, sql, bound))
     files = [Path(partition.location.removeprefix("file://")) / "logs.json.gz" for partition in catalog.partitions()]
     yield "pandas, events per hour", _timed(lambda: _pandas(files))
     parquet = folder / "day.parquet"

@@ -9,6 +9,7 @@ import gzip
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from b64uuid import B64UUID
 from cryptography.fernet import Fernet
@@ -16,7 +17,7 @@ from cryptography.fernet import Fernet
 METHODS = {"GET": 1, "POST": 2}
 
 
-def shorten(record: dict) -> dict:
+def shorten(record: dict[str, Any]) -> dict[str, Any]:
     user_id = record["user_id"]
     record["user_id"] = B64UUID(user_id[:32]).string + B64UUID(user_id[32:]).string
     record["method"] = METHODS.get(record["method"], record["method"])
@@ -33,5 +34,5 @@ def run(data: Path, out: Path, cores: int) -> None:
             record = ast.literal_eval(fernet.decrypt(item["data"]).decode())
             hours[record["inDate"][:13]].append(shorten(record))
     for hour, records in hours.items():
-        with gzip.open(out / f"{hour}.json.gz", "wt") as file:
-            json.dump(records, file)
+        with gzip.open(out / f"{hour}.json.gz", "wt") as packed:
+            json.dump(records, packed)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from threading import Thread
@@ -54,8 +54,8 @@ class _Quiet(WSGIRequestHandler):
 def run(binaries: Sequence[str], rounds: int = 5) -> dict[str, dict[str, float]]:
     """The median of each figure, by what was started; the sides take turns."""
 
-    def answer(_: object, start: object) -> list[bytes]:
-        start("200 OK", [("Content-Type", "application/json")])  # type: ignore[operator]
+    def answer(_: object, start: Callable[..., object]) -> list[bytes]:
+        start("200 OK", [("Content-Type", "application/json")])
         return [_WINDOW]
 
     server = make_server("127.0.0.1", 0, answer, handler_class=_Quiet)

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dlt
 from cryptography.fernet import Fernet
@@ -17,7 +18,7 @@ def run(data: Path, out: Path, cores: int) -> None:
     fernet = Fernet((data / "f_key").read_text())
 
     @dlt.resource(name="logs", max_table_nesting=0)
-    def logs() -> Iterator[list[dict]]:
+    def logs() -> Iterator[list[dict[str, Any]]]:
         for file in sorted(data.glob("*.json")):
             yield [
                 shorten(ast.literal_eval(fernet.decrypt(item["data"]).decode()))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -21,11 +22,12 @@ from log_assets_tests.maven import NoJava
 from log_assets_tests.trino_server import trino
 
 BUCKET = "log-assets"
+REGION: Final = "eu-central-1"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "eu-central-1",
-    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
 }
 
 
@@ -57,8 +59,7 @@ def main() -> None:
             athena(trino_url) as (server, athena_endpoint),
         ):
             os.environ["AWS_ENDPOINT_URL"] = endpoint
-            place = {"LocationConstraint": CREDENTIALS["AWS_REGION"]}
-            boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+            boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
             server.workgroups["logs"] = WorkGroup(f"s3://{BUCKET}/athena-results/")
             settings = CREDENTIALS | {
                 "AWS_ENDPOINT_URL": endpoint,

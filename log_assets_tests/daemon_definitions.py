@@ -47,7 +47,7 @@ class HeldLake:
 
 class HeldPorts(Ports):
     def lake(self) -> Lake:
-        return HeldLake(super().lake(), self.settings.home)  # type: ignore[return-value]
+        return HeldLake(super().lake(), self.settings.home)
 
 
 @dg.definitions

@@ -53,7 +53,7 @@ def _nulls_last(*values: Any) -> tuple[tuple[bool, Any], ...]:
 
 
 def events_per_hour(rows: Sequence[Row]) -> list[Row]:
-    users = defaultdict(set)
+    users: defaultdict[tuple[str, str | None], set[str]] = defaultdict(set)
     events: Counter[tuple[str, str | None]] = Counter()
     for one in rows:
         pair = (one["hour"], one["activity"])

@@ -1,8 +1,9 @@
-"""`log-assets init` and `doctor` on an AWS account: what each look says, and what mends what it found."""
+"""`log-assets init` and `doctor` on an AWS account: what each probe says, and what repairs what it found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -26,13 +27,13 @@ def workgroups(account: Account) -> Iterator[AthenaServer]:
         yield server
 
 
-def look(account: Account, what: str, query_url: str = "athena://logs") -> str:
+def probe(account: Account, what: str, query_url: str = "athena://logs") -> str:
     return probes(account.lake.url, f"glue://{account.database}", query_url)[what]()
 
 
 def said(account: Account, what: str, query_url: str = "athena://logs") -> str:
     with pytest.raises(LogAssetsError) as caught:
-        look(account, what, query_url)
+        probe(account, what, query_url)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -72,7 +73,7 @@ def test_init_repairs_the_table_and_says_what_it_was(account: Account) -> None:
     assert catalog.repair() == "as it should be"
     client = boto3.client("glue")
     keep = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
-    changes: dict[str, Callable[[dict], object]] = {
+    changes: dict[str, Callable[[Any], object]] = {
         "column method string": lambda t: t["StorageDescriptor"]["Columns"][3].update(Name="method", Type="string"),
         "SerDe": lambda t: t["StorageDescriptor"]["SerdeInfo"].update(SerializationLibrary="org.openx.data.JsonSerDe"),
         "input format": lambda t: t["StorageDescriptor"].update(InputFormat="x"),
@@ -80,9 +81,10 @@ def test_init_repairs_the_table_and_says_what_it_was(account: Account) -> None:
         "order of columns": lambda t: t["StorageDescriptor"]["Columns"].reverse(),
     }
     for name, change in changes.items():
-        table = client.get_table(DatabaseName=account.database, Name=TABLE)["Table"]
+        table: Any = client.get_table(DatabaseName=account.database, Name=TABLE)["Table"]
         change(table)
-        client.update_table(DatabaseName=account.database, TableInput={part: table[part] for part in keep})
+        changed: Any = {part: table[part] for part in keep}
+        client.update_table(DatabaseName=account.database, TableInput=changed)
         with pytest.raises(LogAssetsError, match=f"its {name} is not as athena_sql/tables says; run log-assets init"):
             catalog.ensure()
         assert catalog.repair() == f"repaired the table {TABLE}: its {name} was changed by hand"
@@ -109,7 +111,7 @@ def test_expired_credentials(account: Account) -> None:
 
 
 def test_a_bucket_that_is_missing_elsewhere_or_anothers(account: Account) -> None:
-    assert account.bucket in look(account, "bucket")
+    assert account.bucket in probe(account, "bucket")
     missing = probes("s3://no-such-bucket-here/x", "sqlite:///x", "duckdb://")["bucket"]
     with pytest.raises(LogAssetsError, match=r"aws s3 mb s3://no-such-bucket-here --region eu-central-1"):
         missing()
@@ -129,7 +131,7 @@ def test_a_bucket_that_is_missing_elsewhere_or_anothers(account: Account) -> Non
     ],
 )
 def test_a_right_that_is_missing_is_named(account: Account, operation: str, part: str, right: str) -> None:
-    assert "what the pipeline does" in look(account, "rights in the lake")
+    assert "what the pipeline does" in probe(account, "rights in the lake")
     account.between.fault = refusing(operation, part=part)
     arn = account.lake.url.replace("s3://", "arn:aws:s3:::")
     prefix = account.lake.url.rsplit("/", 1)[1]
@@ -145,8 +147,8 @@ def test_a_database_that_is_missing_or_closed(account: Account) -> None:
 
 
 def test_a_workgroup(account: Account, workgroups: AthenaServer) -> None:
-    assert "logs is enabled, Athena engine version 3, no limit" in look(account, "workgroup")
-    assert look(account, "output location") == f"s3://{account.bucket}/athena-results/"
+    assert "logs is enabled, Athena engine version 3, no limit" in probe(account, "workgroup")
+    assert probe(account, "output location") == f"s3://{account.bucket}/athena-results/"
     assert "make the workgroup, as deploy/ does" in said(account, "workgroup", "athena://nope")
     account.between.fault = refusing("PutObject", part="athena-results/")
     assert f"s3:PutObject on arn:aws:s3:::{account.bucket}/athena-results/*" in said(account, "output location")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
@@ -119,7 +120,7 @@ def test_a_result_that_cannot_be_read_is_named(
         ("UnrecognizedClientException", "The security token included in the request is invalid", "check the AWS cred"),
     ],
 )
-def test_what_athena_refuses_names_the_mend(
+def test_what_athena_refuses_says_how_to_repair_it(
     kit: Kit, athena_server: AthenaServer, kind: str, message: str, said: str
 ) -> None:
     athena_server.fault = lambda operation: Refused(message, kind) if operation == "StartQueryExecution" else None
@@ -173,9 +174,9 @@ def test_a_query_is_cancelled_when_it_is_broken_off(
     _until(lambda: not running(trino_url, wanted))
 
 
-def _until(done: object, seconds: float = 60) -> None:
+def _until(done: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
+    while not done():
         assert time.monotonic() < end
         time.sleep(0.2)
 

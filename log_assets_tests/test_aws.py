@@ -70,7 +70,7 @@ def test_the_tables_location_is_a_folder_whatever_else_the_lakes_url_says(aws: s
     assert table["StorageDescriptor"]["Location"] == f"s3://{aws}/lake/compact/"
 
 
-def test_a_table_that_someone_changed_is_named_and_mended_by_init(cloud: Kit) -> None:
+def test_a_table_that_someone_changed_is_named_and_repaired_by_init(cloud: Kit) -> None:
     client, database = glue(cloud)
     cloud.land([record(1)])
     cloud.publish(H0)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Refusing:
     def __init__(self, inner: Lake) -> None:
         self._inner, self.refuses = inner, False
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if self.refuses and name in ("put", "replace"):
             return self._refuse
         return getattr(self._inner, name)
@@ -55,11 +56,11 @@ def window(kit: Kit, first: int, last: int) -> bytes:
     return body(kit.keyring, [record(number) for number in range(first, last + 1)])
 
 
-def capturer(kit: Kit, spool: Lake, *shown: bytes | Exception, lake: object = None) -> Capturer:
-    return Capturer(Scripted(*shown), lake or kit.lake, spool, kit.now)  # type: ignore[arg-type]
+def capturer(kit: Kit, spool: Lake, *shown: bytes | Exception, lake: Lake | None = None) -> Capturer:
+    return Capturer(Scripted(*shown), lake or kit.lake, spool, kit.now)
 
 
-def log_of(kit: Kit) -> dict[str, object]:
+def log_of(kit: Kit) -> dict[str, Any]:
     (key,) = kit.keys("capture")
     found: dict[str, object] = json.loads(kit.lake.get(key))
     return found
@@ -153,7 +154,7 @@ def test_windows_wait_in_the_spool_while_the_lake_refuses_and_are_delivered_olde
     keys = kit.keys("raw")
     assert [lines.unpack(kit.lake.get(key), layout.digest_of(key), key) for key in keys] == bodies
     again.write_log()
-    assert len(log_of(kit)["spooled"]) == 3  # type: ignore[arg-type]
+    assert len(log_of(kit)["spooled"]) == 3
 
 
 def test_a_full_spool_is_a_loss_that_is_told(

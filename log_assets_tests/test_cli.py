@@ -327,7 +327,7 @@ def test_a_lake_that_is_no_folder_and_a_lake_of_another_format(shell: Shell) -> 
     assert "is of format 7" in shell.failed("status")
 
 
-def test_doctor_names_each_thing_to_mend(shell: Shell) -> None:
+def test_doctor_names_each_thing_to_repair(shell: Shell) -> None:
     shell.use_folder()
     shell.set(SOURCE_URL="http://127.0.0.1:9/logs", f_key=Keyring.generate(), QUERY_URL="hive://")
     result = shell.run("doctor")

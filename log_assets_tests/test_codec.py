@@ -189,10 +189,10 @@ def test_tokens_in_lines_out_with_bad_ones_in_between(some: list[tuple[dict[str,
     """The whole way, each token alone and all in one batch; of ten tokens one is tampered with."""
     tokens = []
     for one, luck, position in some:
-        token = bytearray(RING.encrypt(repr(one).encode("utf-8", "surrogatepass")))
+        encrypted = bytearray(RING.encrypt(repr(one).encode("utf-8", "surrogatepass")))
         if luck == 0:
-            token[position % len(token)] ^= 1
-        tokens.append(token.decode("latin-1"))
+            encrypted[position % len(encrypted)] ^= 1
+        tokens.append(encrypted.decode("latin-1"))
     together = codec.encode(RING.decrypt(tokens), LANDED)
     lines: dict[Hour, list[bytes]] = {}
     for position, token in enumerate(tokens):

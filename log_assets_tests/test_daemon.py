@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 H1, H2, H3 = H0.plus(1), H0.plus(2), H0.plus(3)
 TICKS = 8.0
-"""Seconds in which the daemon surely looks twice."""
+"""Seconds in which the daemon surely ticks twice."""
 
 
 class Daemon:
@@ -85,7 +85,7 @@ class Daemon:
         self.wait(lambda: hour in self.kit.catalog.get([hour]) and self.kit.ids(hour) == sorted(ids))
 
     def settle(self) -> None:
-        """Until no run is under way, and two more looks have found nothing."""
+        """Until no run is under way, and two more ticks have found nothing."""
         self.wait(lambda: all(status in ("SUCCESS", "FAILURE", "CANCELED") for status, _ in self.runs()))
         time.sleep(TICKS)
 
@@ -155,7 +155,7 @@ def test_a_run_that_fails_is_tried_again_a_bounded_number_of_times_and_blocks_no
     failed = [hours for status, hours in daemon.runs() if status == "FAILURE" and H2 in hours]
     assert len(failed) == 2
     assert H2 not in kit.catalog.get([H2])
-    # Once the cause is mended, new rows are new work.
+    # Once the cause is removed, new rows are new work.
     path.write_bytes(whole)
     kit.capture([record(7202)])
     daemon.wait_for(H2, [7201, 7202])

@@ -72,7 +72,7 @@ def test_ddl_glue_table_template_and_row_are_one_schema(aws: str) -> None:
     database = f"logs_{uuid.uuid4().hex}"
     template = Template(TEMPLATE, aws, Database=database)
     open_glue(template.outputs()["CatalogUrl"], template.outputs()["LakeUrl"]).ensure()
-    made = boto3.client("glue").get_table(DatabaseName=database, Name=TABLE)["Table"]
+    made: Any = boto3.client("glue").get_table(DatabaseName=database, Name=TABLE)["Table"]
     declared = template.resource("Table")["TableInput"]
     assert {name: made[name] for name in declared} == declared
 

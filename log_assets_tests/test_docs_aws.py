@@ -24,7 +24,9 @@ def section(heading: str) -> str:
 
 
 def block(heading: str) -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", section(heading), re.DOTALL)[0].strip().splitlines()
+    found = re.search(r"```sh\n(.*?)```", section(heading), re.DOTALL)
+    assert found is not None
+    return found[1].strip().splitlines()
 
 
 def test_ten_commands_lead_from_an_empty_account_to_the_first_query() -> None:

@@ -57,7 +57,7 @@ def test_status_query_restore_compact_and_tidy_read_it(
     shell = Shell(tmp_path, monkeypatch)
     shell.set(LOG_ASSETS_HOME=str(golden), f_key=KEY, SOURCE_URL=shell.source.as_uri())
     kit = Kit(golden, Keyring.parse(KEY))
-    found = {"as it was": described(kit, shell)}
+    found: dict[str, Any] = {"as it was": described(kit, shell)}
 
     before = {key: kit.lake.get(key) for key in kit.keys("")}
     found["poll"] = shell.done("poll", "--once").splitlines()

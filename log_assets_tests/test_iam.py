@@ -64,7 +64,7 @@ class Account:
     def __post_init__(self) -> None:
         self.lake_url = self.template.outputs()["LakeUrl"]
         self.catalog_url = self.template.outputs()["CatalogUrl"]
-        self.urls = {"lake_url": self.lake_url, "catalog_url": self.catalog_url}
+        self.urls: dict[str, Any] = {"lake_url": self.lake_url, "catalog_url": self.catalog_url}
 
     @contextmanager
     def role(self, name: str) -> Iterator[None]:
@@ -101,7 +101,8 @@ def put_policy(role: str, title: str, document: Any) -> None:
 
 def client(service: str) -> Any:
     """A client with the credentials of the moment: boto3's own session keeps the first ones."""
-    return boto3.Session().client(service)
+    session: Any = boto3.Session()
+    return session.client(service)
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ def recorded(account: Account, spool: Path, patch: pytest.MonkeyPatch) -> dict[s
         capture(account, spool)
     with listening() as rest:
         pipeline(account, patch)
-        # `log-assets init` may mend the table, when someone changed it.
+        # `log-assets init` may repair the table, when someone changed it.
         change_by_hand(account.catalog_url.removeprefix("glue://"))
         open_catalog(account.catalog_url, account.lake_url).repair()
     secret = client("secretsmanager").create_secret(Name=f"{uuid.uuid4().hex}/f_key", SecretString="key")["ARN"]
@@ -282,11 +283,11 @@ def test_every_call_is_allowed_and_no_statement_is_without_use(
             ]
             assert not all(allowed(without, call) for call in some), f"{role} has no use for {sid}"
 
-    # Of the pipeline's calls a reader may make those that only look, and in the lake only at what is published.
+    # Of the pipeline's calls a reader may make those that only read, and in the lake only at what is published.
     for call in account.template.allowed_to(READER, made[PIPELINE]):
-        looks = call.action.startswith(("glue:Get", "glue:BatchGet"))
+        reads = call.action.startswith(("glue:Get", "glue:BatchGet"))
         published = call.resource if call.action == "s3:GetObject" else call.context.get("s3:prefix", "")
-        assert looks or "lake/compact/" in published, call
+        assert reads or "lake/compact/" in published, call
     may = account.template.allowed_to(CAPTURE, made[PIPELINE])
     assert {(call.action, call.resource.split("/")[2]) for call in may} == {("s3:PutObject", "raw")}
 

@@ -72,3 +72,21 @@ def test_private_names_of_dagster_stand_in_one_module() -> None:
     for path in [*MODULES, *ROOT.glob("log_assets_tests/*.py"), *ROOT.glob("bench/*.py")]:
         if path not in places:
             assert private.findall(path.read_text()) == [], path
+
+
+def test_no_test_file_imports_another() -> None:
+    """What two of them need stands in a module of its own, so that each can be read, moved and run alone."""
+    found = [
+        f"{file.name}:{node.lineno} {name}"
+        for file in sorted(Path(__file__).parent.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in _imported(node)
+        if re.search(r"(^|\.)test_", name)
+    ]
+    assert found == []
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    start = f"{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
+    return [start + alias.name for alias in node.names]

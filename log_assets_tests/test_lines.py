@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -44,10 +45,10 @@ def test_content_of_a_set_is_sorted(some: list[bytes]) -> None:
         lambda data: gzip.compress(b"other content\n"),
     ],
 )
-def test_damage_is_an_error_that_names_the_object(damage: object) -> None:
+def test_damage_is_an_error_that_names_the_object(damage: Callable[[bytes], bytes]) -> None:
     packed = lines.pack(b"".join(b"%d\n" % number for number in range(100)))
     with pytest.raises(Damaged, match=r"rows/x\.json\.gz"):
-        lines.unpack(damage(packed.data), packed.digest, "rows/x.json.gz")  # type: ignore[operator]
+        lines.unpack(damage(packed.data), packed.digest, "rows/x.json.gz")
 
 
 def test_a_gzip_bomb_is_stopped_at_the_limit() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from log_assets.hour import Hour
 from log_assets.steps import publish as publish_module
-from log_assets.steps.compact import compact_all
+from log_assets.steps.compact import Compacted, compact_all
 from log_assets.steps.pool import serial_pool
 from log_assets.steps.publish import Published, publish
 from log_assets_tests.counting import Counting
@@ -34,8 +34,11 @@ def published(kit: Kit, hours: list[Hour], *, compact_first: bool = False) -> Co
     lake: Counter[str] = Counter()
     catalog: Counter[str] = Counter()
     ports = Counting(kit.lake, lake), Counting(kit.catalog, catalog)
-    made = dict(zip(hours, compact_all(*ports, hours, serial_pool()), strict=True)) if compact_first else None  # type: ignore[arg-type]
-    outcome = publish(*ports, hours, kit.now, made)  # type: ignore[arg-type]
+    made = None
+    if compact_first:
+        outcomes = zip(hours, compact_all(*ports, hours, serial_pool()), strict=True)
+        made = {hour: one for hour, one in outcomes if isinstance(one, Compacted)}
+    outcome = publish(*ports, hours, kit.now, made)
     assert all(isinstance(one, Published) for one in outcome.values()), outcome
     return lake + Counter({"read" if name == "get" else name: number for name, number in catalog.items()})
 

@@ -15,6 +15,7 @@ from log_assets.defs.private import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TA
 from log_assets.hour import Hour
 from log_assets.ports import Ports
 from log_assets.settings import Settings
+from log_assets.steps.pool import Pool
 from log_assets_tests.kit import H0, record
 from log_assets_tests.world import World
 
@@ -77,7 +78,7 @@ def test_hours_of_a_backfill_from_the_command_line_are_in_flight_while_it_runs(
     seen: list[set[Hour]] = []
 
     class Watched(Ports):
-        def pool(self):  # type: ignore[no-untyped-def]
+        def pool(self) -> Pool:
             seen.append(runs.hours_in_flight(world.instance))
             return super().pool()
 

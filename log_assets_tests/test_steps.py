@@ -393,7 +393,7 @@ def test_what_a_tidy_takes_between_compaction_and_move_is_put_back(kit: Kit, par
             return kit.catalog.move(moves)
 
     kit.land([record(1)])
-    outcome = publish(kit.lake, Tidied(), [H0], kit.now)[H0]  # type: ignore[arg-type]
+    outcome = publish(kit.lake, Tidied(), [H0], kit.now)[H0]
     assert isinstance(outcome, Published)
     assert kit.ids() == [1]
     assert kit.stale(H0) == []

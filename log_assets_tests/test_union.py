@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def line(number: int) -> bytes:
     return found.line
 
 
-def record_landed() -> object:
+def record_landed() -> datetime:
     from log_assets_tests.kit import BASE
 
     return BASE.replace(year=2090)
@@ -123,10 +124,10 @@ def test_content_that_grows_beyond_memory_goes_to_buckets(kit: Kit, monkeypatch:
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: lines.pack(b"x\n").data], ids=["cut", "other"])
-def test_a_damaged_set_is_named_by_either_way(kit: Kit, damage: object) -> None:
+def test_a_damaged_set_is_named_by_either_way(kit: Kit, damage: Callable[[bytes], bytes]) -> None:
     sets = [put(kit.lake, [line(i) for i in range(start, 900, 3)], start) for start in range(3)]
     path = kit.folder / "lake" / sets[1].key
-    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(Damaged, match=sets[1].digest):
         unite(kit.lake, sets, serial_pool())
     with pytest.raises(Damaged, match=sets[1].digest):
@@ -198,7 +199,7 @@ def test_a_worker_that_dies_fails_its_hours_and_leaves_no_half_object(kit: Kit) 
     kit.land([record(number * 3600 + i) for number in range(3) for i in range(20)])
     shared = Sharing(together=0)
     with Pool(2) as pool:
-        outcomes = list(compact_all(Deadly(kit.lake), kit.catalog, hours, pool, shared))  # type: ignore[arg-type]
+        outcomes = list(compact_all(Deadly(kit.lake), kit.catalog, hours, pool, shared))
         assert [type(outcome) for outcome in outcomes] == [WorkerDied] * 3
         assert kit.keys("compact") == []
         done = [outcome for outcome in compact_all(kit.lake, kit.catalog, hours, pool, shared)]

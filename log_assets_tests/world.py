@@ -84,7 +84,7 @@ class World:
         for event in self.instance.get_event_records(
             dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION), limit=5000, ascending=True
         ):
-            evaluation = event.event_log_entry.dagster_event.event_specific_data  # type: ignore[union-attr]
-            if evaluation.check_name == name:  # type: ignore[union-attr]
-                found[str(evaluation.partition)] = evaluation  # type: ignore[assignment,union-attr]
+            evaluation = event.event_log_entry.asset_check_evaluation
+            if evaluation is not None and evaluation.check_name == name:
+                found[str(evaluation.partition)] = evaluation
         return found
