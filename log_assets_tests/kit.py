@@ -54,6 +54,12 @@ def record(number: int, moment: datetime | None = None, **fields: Any) -> Record
     } | fields
 
 
+def full_record(number: int) -> Record:
+    """A record with a value for every column of the schema but `extra`: a text for those that `record` lacks."""
+    one = record(number)
+    return one | {key: "a text" for key, _ in row.SCHEMA if key not in one and key != "extra"}
+
+
 def real_records() -> list[Record]:
     """The 40 real records, whole."""
     lines = (DATA / "source_records.tsv").read_text().splitlines()[1:]

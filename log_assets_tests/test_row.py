@@ -13,7 +13,7 @@ from log_assets.hour import Hour
 from log_assets.records import payload, row
 from log_assets.records.ids import ids_of
 from log_assets.records.reject import Reason, Reject
-from log_assets_tests.kit import H0, real_records, record
+from log_assets_tests.kit import H0, full_record, real_records, record
 from log_assets_tests.strategies import IN_DATES, LANDED, RECORDS, TEXTS, same
 
 LINE_OF_THE_FIRST = (
@@ -91,6 +91,16 @@ def test_the_real_records_need_no_extra() -> None:
     assert same(row.restore(lines), real_records())
     assert ids_of(b"".join(lines), 40).tolist() == list(range(5822, 5862))
     assert {row.hour_of_line(one) for one in lines} == {H0}
+
+
+def test_every_column_is_written_in_the_order_of_the_schema() -> None:
+    """Derived from the schema: a column that is declared and not written turns it red."""
+    columns = [key for key, _ in row.SCHEMA]
+    written = line(full_record(1))
+    assert list(orjson.loads(written)) == [key for key in columns if key != "extra"]
+    check_lossless(full_record(1))
+    check_lossless(full_record(1) | {"more": 1})
+    assert list(orjson.loads(line(full_record(1) | {"more": 1}))) == columns
 
 
 def test_a_user_id_is_two_b64uuids() -> None:
