@@ -12,16 +12,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from log_assets.catalog import Catalog, Partition
+import orjson
+
+from log_assets.catalog import Catalog, Move, Moved, Partition
 from log_assets.hour import Hour
-from log_assets.lake import Lake
+from log_assets.lake import Lake, layout
 from log_assets.lake.format import check_format
 from log_assets.ports import open_catalog, open_engine, open_lake
 from log_assets.query import QueryEngine
-from log_assets.records import row
+from log_assets.records import ids, lines, row
 from log_assets.records.summary import Summary
 from log_assets.records.token import Keyring
-from log_assets.steps import generations
+from log_assets.steps import generations, receipts
 from log_assets.steps.capture import put_window
 from log_assets.steps.generations import Generation, read_lines
 from log_assets.steps.publish import Published, publish
@@ -52,6 +54,22 @@ def record(number: int, moment: datetime | None = None, **fields: Any) -> Record
         "inDate": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
         "detail": {"message": "POST view", "levelname": "INFO"},
     } | fields
+
+
+def full_record(number: int) -> Record:
+    """A record with a value for every column of the schema but `extra`: a text for those that `record` lacks."""
+    one = record(number)
+    return one | {key: "a text" for key, _ in row.SCHEMA if key not in one and key != "extra"}
+
+
+def older_line(one: Record, column: str) -> bytes:
+    """The line of a record as a version wrote it that did not have `column` yet: its field stands in `extra`."""
+    (found,) = row.encode([one], datetime.max.replace(tzinfo=UTC) - row.FUTURE)
+    assert isinstance(found, row.Row)
+    line = orjson.loads(found.line)
+    del line[column]
+    line["extra"] = json.dumps({**json.loads(line.get("extra", "{}")), column: one[column]}, separators=(",", ":"))
+    return orjson.dumps({key: line[key] for key, _ in row.SCHEMA if key in line}) + b"\n"
 
 
 def real_records() -> list[Record]:
@@ -143,6 +161,24 @@ class Kit:
         bad = {hour: error for hour, error in outcome.items() if not isinstance(error, Published)}
         assert not bad, bad
         return {hour: done for hour, done in outcome.items() if isinstance(done, Published)}
+
+    def publish_older(self, records: Sequence[Record], column: str, hour: Hour = H0) -> Partition:
+        """Land and publish records of an hour as the version before did, which did not have `column` yet."""
+        content = lines.content_of([older_line(one, column) for one in records])
+        packed, version = lines.pack(content), row.ROW_VERSION - 1
+        window = self.capture(records)
+        rows = layout.rows_key(hour, window, version, packed.digest)
+        self.lake.put(rows, packed.data)
+        found = ids.ids_of(content, len(records))
+        receipts.put(
+            self.lake, Receipt(window, (rows,), len(records), len(records), {}, ids.ranges_of(found), None, version)
+        )
+        summary = Summary.of(len(records), found, len(packed.data), packed.size, version)
+        generations.write(self.lake, Generation(hour, packed.digest, frozenset([rows]), None, summary), packed)
+        location = self.lake.location(layout.generation_folder(hour, packed.digest))
+        older = Partition(hour, packed.digest, location, summary, self.now())
+        assert self.catalog.move([Move(None, older)]) == {hour: Moved.DONE}
+        return older
 
     def partition(self, hour: Hour = H0) -> Partition:
         return self.catalog.get([hour])[hour]

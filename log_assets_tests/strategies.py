@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from log_assets.records import row
 from log_assets_tests.kit import record
 
 LANDED = datetime(2099, 12, 31, tzinfo=UTC)
@@ -24,9 +25,7 @@ EVERY_PLANE = st.text(
 ODD_CHARACTERS = st.text(alphabet="\x00\x7f\x85\u00e9e\u0301\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff", max_size=10)
 TEXTS = st.one_of(EVERY_PLANE, QUOTES_AND_ESCAPES, ODD_CHARACTERS, st.sampled_from(["True", "None", "null", "GET"]))
 CASE_COLLIDING_KEYS = st.sampled_from(["User_Id", "USER_ID", "Record_id", "indate", "INDATE", "Extra", "Hour", "NAME"])
-FIELDS_OF_OUR_OWN = st.sampled_from(
-    ["extra", "hour", "detail", "user_id", "record_id", "activity", "url", "method", "name", "message", "levelname"]
-)
+FIELDS_OF_OUR_OWN = st.sampled_from([*(key for key, _ in row.SCHEMA), "hour", "message", "levelname"])
 KEYS = st.one_of(CASE_COLLIDING_KEYS, FIELDS_OF_OUR_OWN, TEXTS)
 SCALARS = st.one_of(st.none(), st.booleans(), INTEGERS, FLOATS, TEXTS)
 NESTED = st.recursive(

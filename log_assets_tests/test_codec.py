@@ -16,7 +16,7 @@ from log_assets.hour import Hour
 from log_assets.records import codec, fast_path, payload, row
 from log_assets.records.reject import Reason, Reject
 from log_assets.records.token import Keyring
-from log_assets_tests.kit import BASE, H0, record
+from log_assets_tests.kit import BASE, H0, full_record, record
 from log_assets_tests.strategies import LANDED, NEAR_REAL, RECORDS, SHORT_DATES, same
 
 RING = Keyring.parse(Keyring.generate())
@@ -88,6 +88,7 @@ WRITTEN = st.builds(
     st.lists(st.tuples(st.integers(0, 400), PIECES), max_size=2) | st.just([]),
 )
 REJECTS = st.just(Reject(Reason.KEY))
+LETTERS = b"0569:-./;\"'\\\n,}GTZaf \x7f\xc3"
 
 
 @settings(max_examples=2000, deadline=None)
@@ -116,6 +117,18 @@ def test_a_plain_record_takes_the_fast_path_and_comes_back(records: list[dict[st
         assert fast_path.odd_lines(b"".join(sorted(some)), hour) == []
 
 
+@pytest.mark.parametrize("write", WRITERS[:3])
+def test_a_record_with_every_column_takes_the_fast_path(write: Callable[[Any], str]) -> None:
+    """Derived from the schema: a column that `row` writes and the fast path does not turns it red."""
+    text = write(full_record(1)).encode()
+    found = fast_path.encode([text], LANDED)
+    assert found.left == [], "the fast path leaves a record that has every column"
+    ((hour, lines),) = found.lines.items()
+    assert [list(json.loads(line)) for line in lines] == [[key for key, _ in row.SCHEMA if key != "extra"]]
+    assert fast_path.odd_lines(lines[0], hour) == [], "a line with every column is not taken for a plain one"
+    check([text])
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.lists(NEAR_REAL | RECORDS | PLAINEST, max_size=4), st.lists(st.tuples(st.integers(0, 400), PIECES)))
 def test_no_line_passes_for_plain_that_is_not_sound(records: list[dict[str, Any]], edits: Any) -> None:
@@ -124,12 +137,16 @@ def test_no_line_passes_for_plain_that_is_not_sound(records: list[dict[str, Any]
     hour = next((found.hour for found in row.encode(records, LANDED) if isinstance(found, row.Row)), H0)
     left = fast_path.odd_lines(content, hour)
     for line in content.splitlines(keepends=True):
-        try:
-            sound = row.fits(line) and row.hour_of_line(line) == hour and row.reencode([line]) == [line]
-        except ValueError:
-            sound = False
-        if not sound:
+        if not is_sound(line, hour):
             assert b"".join(left).find(line) >= 0
+
+
+def is_sound(line: bytes, hour: Hour) -> bool:
+    """What the checks of a line, made one by one, say of it."""
+    try:
+        return row.fits(line) and row.hour_of_line(line) == hour and row.reencode([line]) == [line]
+    except ValueError:
+        return False
 
 
 @pytest.mark.parametrize(
@@ -162,13 +179,24 @@ def test_text_that_a_naive_reading_would_change(text: str) -> None:
     check([repr(record(5)).encode(), text.encode(), repr(record(6)).encode()])
 
 
-@pytest.mark.parametrize("letter", b"0569:-./;\"'\\\n,}GTZaf \x7f\xc3")
+@pytest.mark.parametrize("letter", LETTERS)
 def test_a_plain_record_with_any_one_letter_changed(letter: int) -> None:
-    plain_text, piece = repr(record(1)).encode(), bytes([letter])
+    plain_text, piece = repr(full_record(1)).encode(), bytes([letter])
     texts = [plain_text[:place] + piece + plain_text[place + 1 :] for place in range(len(plain_text))]
     check(texts)
     for text in texts:
         check([text])
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_a_line_with_any_one_letter_changed(letter: int) -> None:
+    (found,) = row.encode([full_record(1)], LANDED)
+    assert isinstance(found, row.Row)
+    body, piece = found.line.removesuffix(b"\n"), bytes([letter])
+    for place in range(len(body)):
+        changed = body[:place] + piece + body[place + 1 :] + b"\n"
+        if not is_sound(changed, H0):
+            assert fast_path.odd_lines(changed, H0), changed
 
 
 def test_two_halves_of_a_record_are_not_one() -> None:

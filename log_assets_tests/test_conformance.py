@@ -21,14 +21,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from log_assets.errors import QueryError
 from log_assets.lake import layout
 from log_assets.query.sql import saved_queries
-from log_assets.records import lines, lineset
+from log_assets.records import lines, lineset, row
 from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.steps.capture import capture_all
 from log_assets.steps.compact import compact
 from log_assets.steps.receipts import pending
 from log_assets.steps.transform import transform_all
-from log_assets_tests.kit import CONFORMANCE, H0, Kit, Record, real_records, record
+from log_assets_tests.kit import CONFORMANCE, H0, Kit, Record, full_record, real_records, record
 from log_assets_tests.oracle import (
     ANSWERS,
     FIRST,
@@ -51,6 +51,8 @@ LATE = datetime(2099, 12, 31, tzinfo=UTC)
 HYPOTHESIS_RECORDS = 10_000
 HYPOTHESIS_RECORDS_IN_THE_FAST_TIER = 1_000
 QUERIES_UNDER_SWAP = 200
+SHOWN = {"inDate": ["in_date"], "detail": ["message", "levelname"]}
+"""What the view calls those columns that it shows under another name."""
 RANGES = ((FIRST, LAST), (H0, H0), (H0, H1), (H1, FIRST))
 
 ENGINES = [
@@ -230,6 +232,21 @@ def corpus(request: pytest.FixtureRequest) -> list[Record]:
     made = unique(found)[:wanted]
     assert len(made) == wanted
     return made
+
+
+def test_every_column_of_hours_that_did_not_have_it_yet(place: Place) -> None:
+    """An hour stays as it was written until records come: the view takes a later column from `extra`."""
+    kit = place.make()
+    keys = [key for key, _ in row.SCHEMA if key not in ("record_id", "extra")]
+    records = [full_record(3600 * number) for number in range(len(keys) + 1)]
+    kit.land(records[-1:])
+    kit.publish(H0.plus(len(keys)))
+    for number, key in enumerate(keys):
+        kit.publish_older([records[number]], key, H0.plus(number))
+    judge(place, kit, records)
+    shown = [name for key in keys for name in SHOWN.get(key, [key])]
+    for one in ask(kit, f"SELECT {', '.join(shown)} FROM logs"):
+        assert None not in one.values()
 
 
 def test_what_hypothesis_makes(place: Place, corpus: list[Record]) -> None:

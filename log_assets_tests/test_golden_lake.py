@@ -23,7 +23,9 @@ from log_assets_tests.shell import Shell
 FORMATS = ["lake-format-1"]
 MADE_IN = "file:///golden/"
 TOLD = ("hours", "missing_total", "rejected")
-ROWS = "SELECT * FROM logs ORDER BY hour, record_id, user_id"
+# The view's columns when the lake was made: later ones come without a change here.
+SHOWN = "user_id, record_id, activity, url, method, name, in_date, message, levelname, hour, extra"
+ROWS = f"SELECT {SHOWN} FROM logs ORDER BY hour, record_id, user_id"
 
 
 @pytest.fixture(params=FORMATS)

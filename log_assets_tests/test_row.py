@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -13,8 +14,23 @@ from log_assets.hour import Hour
 from log_assets.records import payload, row
 from log_assets.records.ids import ids_of
 from log_assets.records.reject import Reason, Reject
-from log_assets_tests.kit import H0, real_records, record
+from log_assets_tests.kit import H0, full_record, real_records, record
 from log_assets_tests.strategies import IN_DATES, LANDED, RECORDS, TEXTS, same
+
+SCHEMAS = {
+    1: (
+        ("user_id", "string"),
+        ("record_id", "bigint"),
+        ("activity", "string"),
+        ("url", "string"),
+        ("method", "int"),
+        ("name", "string"),
+        ("inDate", "string"),
+        ("detail", "struct<message:string,levelname:string>"),
+        ("extra", "string"),
+    ),
+}
+"""The schema of each row version, by hand; none is ever changed, a new one is added."""
 
 LINE_OF_THE_FIRST = (
     b'{"user_id":"69pD9HW7jTXMGMPde4EVygsr7YksJYi3DEL-rljALdQA","record_id":5822,"activity":"view",'
@@ -93,6 +109,24 @@ def test_the_real_records_need_no_extra() -> None:
     assert same(row.restore(lines), real_records())
     assert ids_of(b"".join(lines), 40).tolist() == list(range(5822, 5862))
     assert {row.hour_of_line(one) for one in lines} == {H0}
+
+
+def test_every_column_is_written_in_the_order_of_the_schema() -> None:
+    """Derived from the schema: a column that is declared and not written turns it red."""
+    columns = [key for key, _ in row.SCHEMA]
+    written = line(full_record(1))
+    assert list(orjson.loads(written)) == [key for key in columns if key != "extra"]
+    check_lossless(full_record(1))
+    check_lossless(full_record(1) | {"more": 1})
+    assert list(orjson.loads(line(full_record(1) | {"more": 1}))) == columns
+
+
+def test_another_schema_is_another_row_version_and_appends_columns() -> None:
+    """Rows of one version with other columns would be unequal lines of equal records, and not be encoded anew."""
+    assert SCHEMAS[row.ROW_VERSION] == row.SCHEMA
+    assert max(SCHEMAS) == row.ROW_VERSION
+    for older, newer in pairwise(SCHEMAS.values()):
+        assert newer[: len(older)] == older
 
 
 def test_a_user_id_is_two_b64uuids() -> None:

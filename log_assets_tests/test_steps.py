@@ -12,12 +12,13 @@ from log_assets.catalog import Move
 from log_assets.errors import CatalogError, Damaged, LakeError
 from log_assets.hour import Hour
 from log_assets.lake import layout
-from log_assets.records import lines
+from log_assets.records import lines, row
 from log_assets.records.reject import Reason
 from log_assets.records.token import Keyring
 from log_assets.steps import audit
 from log_assets.steps.capture import put_window
 from log_assets.steps.compact import compact
+from log_assets.steps.generations import read_lines
 from log_assets.steps.publish import Published, publish
 from log_assets.steps.receipts import Receipt, pending, with_rejects
 from log_assets.steps.restore import restore
@@ -305,9 +306,7 @@ def test_tidy_of_windows_keeps_those_without_receipt_and_those_with_rejects(kit:
 def test_an_older_row_version_is_written_anew_and_duplicates_nothing(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     kit.land([record(1), record(2)])
     kit.publish(H0)
-    from log_assets.records import row
-
-    monkeypatch.setattr(row, "ROW_VERSION", 2)
+    monkeypatch.setattr(row, "ROW_VERSION", row.ROW_VERSION + 1)
     for window in {layout.window_of(key) for key in kit.keys("rows")}:
         kit.transform(window)
     assert len(kit.keys("rows")) == 2
@@ -315,10 +314,24 @@ def test_an_older_row_version_is_written_anew_and_duplicates_nothing(kit: Kit, m
     assert kit.ids() == [1, 2]
 
 
-def test_a_newer_row_version_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    from log_assets.records import row
+def test_an_hour_of_a_version_with_fewer_columns_is_written_anew_and_duplicates_nothing(kit: Kit) -> None:
+    older = kit.publish_older([record(1), record(2)], "name")
+    assert kit.stale(H0) == []
+    assert kit.records() == [record(1), record(2)]
+    # One of them is captured again, and one is new.
+    kit.land([record(2), record(3)])
+    assert kit.publish(H0)[H0].moved
+    assert kit.ids() == [1, 2, 3]
+    assert kit.partition().summary.conflicts == 0
+    assert older.digest != kit.partition().digest
+    landed = kit.now()
+    assert read_lines(kit.lake, H0, kit.partition().digest) == sorted(
+        found.line for found in row.encode([record(1), record(2), record(3)], landed) if isinstance(found, row.Row)
+    )
 
-    monkeypatch.setattr(row, "ROW_VERSION", 2)
+
+def test_a_newer_row_version_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row, "ROW_VERSION", row.ROW_VERSION + 1)
     kit.land([record(1)])
     monkeypatch.undo()
     outcome = publish(kit.lake, kit.catalog, [H0], kit.now)[H0]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from log_assets.steps.compact import Compacted, Sharing, compact_all
 from log_assets.steps.pool import Pool, WorkerDied, serial_pool
 from log_assets.steps.sorted_set import SortedSet
 from log_assets.steps.union import unite
-from log_assets_tests.kit import H0, Kit, record
+from log_assets_tests.kit import H0, Kit, older_line, record
 
 WINDOW = "20230310T014900123Z-" + "0" * 32
 
@@ -142,13 +143,16 @@ def test_a_set_whose_last_line_does_not_end_is_named(kit: Kit) -> None:
 
 
 def test_an_old_row_version_is_encoded_anew_in_buckets_too(kit: Kit) -> None:
-    some = put(kit.lake, [line(1), line(2)])
-    old = SortedSet(some.key, some.digest, 0, some.size)
-    new = put(kit.lake, [line(2), line(3)], 2)
-    expected = unite(kit.lake, [some, new], serial_pool()).packed
-    assert unite(kit.lake, [old, new], serial_pool(), small_buckets()).packed == expected
+    numbers = range(200)
+    today, new = put(kit.lake, [line(number) for number in numbers]), put(kit.lake, [line(2), line(300)], 2)
+    # Without the first column they stand in another order.
+    older = put(kit.lake, [older_line(record(number), "user_id") for number in numbers], 3)
+    older = replace(older, version=row.ROW_VERSION - 1)
+    expected = unite(kit.lake, [today, new], serial_pool()).packed
+    assert unite(kit.lake, [older, new], serial_pool()).packed == expected
+    assert unite(kit.lake, [older, new], serial_pool(), small_buckets()).packed == expected
     with pytest.raises(LakeError, match="newer version"):
-        unite(kit.lake, [SortedSet(some.key, some.digest, 99, some.size), new], serial_pool(), small_buckets())
+        unite(kit.lake, [replace(today, version=row.ROW_VERSION + 1), new], serial_pool(), small_buckets())
 
 
 def test_no_room_for_temporary_files_is_one_clear_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
