@@ -201,7 +201,18 @@ def test_one_object_never_stops_another(tmp_path_factory: pytest.TempPathFactory
 
 def test_a_body_of_a_good_record_and_hostile_items_gives_the_record(kit: Kit) -> None:
     good = json.loads(body(kit.keyring, [record(1)]))
-    odd = [None, 1, "x", [], {}, {"data": None}, {"data": [[]]}, {"data": "gAAAA"}, {"data": {"a": 1}}, [["data"]]]
+    odd: list[Any] = [
+        None,
+        1,
+        "x",
+        [],
+        {},
+        {"data": None},
+        {"data": [[]]},
+        {"data": "gAAAA"},
+        {"data": {"a": 1}},
+        [["data"]],
+    ]
     receipt = kit.transform(put_window(kit.lake, json.dumps([*odd, *good]).encode(), kit.now()))
     assert isinstance(receipt, Receipt)
     assert (receipt.kept, receipt.rejected) == (1, len(odd))
