@@ -213,3 +213,12 @@ def test_more_id_ranges_than_a_parameter_holds_are_read_from_the_manifest(
     assert not summary.ids_complete
     assert (summary.first_record_id, summary.last_record_id) == (0, 38)
     assert audit.status(cloud.lake, cloud.catalog).missing_total == 19
+    # Nor does a manifest lose them that tells of rows without a new line, or of a generation that was made again.
+    cloud.land([record(0), record(2)])
+    assert not cloud.publish(H0)[H0].moved
+    assert all(manifest.summary.ids_complete for manifest in cloud.manifests())
+    cloud.lake.delete(cloud.keys(f"compact/{H0}"))
+    cloud.land([record(4)])
+    cloud.publish(H0)
+    assert all(manifest.summary.ids_complete for manifest in cloud.manifests())
+    assert audit.status(cloud.lake, cloud.catalog).missing_total == 19

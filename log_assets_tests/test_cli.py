@@ -369,7 +369,8 @@ def test_retries_are_told_in_the_log_and_never_on_stdout(shell: Shell, tmp_path:
 
 def test_nobody_else_may_read_what_is_written(shell: Shell) -> None:
     """Whatever the umask was, and also where an earlier version left its home open."""
-    Path(".log_assets").mkdir(mode=0o755)
+    Path(".log_assets").mkdir()
+    Path(".log_assets").chmod(0o755)
     before = os.umask(0)
     try:
         shell.use_folder()
@@ -381,3 +382,13 @@ def test_nobody_else_may_read_what_is_written(shell: Shell) -> None:
     paths = [Path(".log_assets"), *Path(".log_assets").rglob("*")]
     assert len(paths) > 20
     assert [str(path) for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)] == []
+
+
+def test_without_a_key_poll_once_says_that_windows_wait_for_it(shell: Shell) -> None:
+    shell.use_folder()
+    save(shell, "a.json", real_records())
+    shell.monkeypatch.delenv("f_key")
+    result = shell.run("poll", "--once")
+    assert result.exit_code == 0
+    assert "captured 1 new windows" in result.stdout
+    assert "1 windows wait to be read until f_key is set" in result.stderr

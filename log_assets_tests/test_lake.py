@@ -58,11 +58,19 @@ def test_the_stores_clock_is_near_ours_and_leaves_nothing(lake: Lake) -> None:
 
 def test_half_written_files_of_a_killed_put_are_swept(tmp_path: Path) -> None:
     lake = open_lake(tmp_path.as_uri())
-    lake.put("raw/x/a.json.gz", b"whole")
-    (tmp_path / "raw/x/b.json.gz#1").write_bytes(b"ha")
+    digest = "0" * 32
+    key = layout.raw_key(f"20230310T070000001Z-{digest}")
+    lake.put(key, b"whole")
+    staged = [f"{key}#1", f"probe/{digest}#12", "lake.json#1"]
+    # Names that only look alike are somebody else's.
+    strangers = ["raw/x#1", f"{key}#", f"{key}#x", "notes#1", f"raw/{digest}.json.gz#1", "#1"]
+    for name in [*staged, *strangers]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"ha")
     assert lake.remove_staged(datetime.now(UTC) - timedelta(hours=1)) == 0
-    assert lake.remove_staged(datetime.now(UTC) + timedelta(hours=1)) == 1
-    assert [path.name for path in (tmp_path / "raw/x").iterdir()] == ["a.json.gz"]
+    assert lake.remove_staged(datetime.now(UTC) + timedelta(hours=1)) == len(staged)
+    assert [name for name in strangers if not (tmp_path / name).exists()] == []
+    assert lake.get(key) == b"whole"
 
 
 def test_of_many_puts_of_one_key_at_once_one_creates(lake: Lake) -> None:

@@ -95,3 +95,10 @@ def test_no_command_shows_a_secret_of_a_url(
         assert CANARY not in result.stderr, command
         assert result.exception is None or isinstance(result.exception, SystemExit), command
     assert CANARY not in caplog.text
+
+
+@pytest.mark.parametrize("url", [f"https://user:pa/{CANARY}@host/logs", f"https://user:{CANARY}@host:99999/logs"])
+def test_a_url_that_cannot_be_told_apart_is_malformed(shell: Shell, url: str) -> None:
+    shell.use_folder()
+    shell.set(SOURCE_URL=url)
+    assert "SOURCE_URL is malformed: it should be scheme://host:port/path" in shell.failed("poll", "--once")

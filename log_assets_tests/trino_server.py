@@ -16,9 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from filelock import FileLock
+from trino.dbapi import connect
+from trino.exceptions import Error
 
 from log_assets_tests.maven import CACHE, NoJava, fetched
 
@@ -136,10 +139,21 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(URLError, OSError), urlopen(f"{url}/v1/info", timeout=5) as answer:
-            if b'"starting":false' in answer.read():
+            if b'"starting":false' in answer.read() and _has_a_node(url):
                 return
         time.sleep(0.5)
     raise NoJava(f"Trino did not start: {log.read_text()[-3000:]}")
+
+
+def _has_a_node(url: str) -> bool:
+    """Whether a query would find a worker: the server is up some seconds before it has found itself."""
+    parts = urlsplit(url)
+    with connect(host=parts.hostname, port=parts.port, user="test") as connection:
+        try:
+            rows = connection.cursor().execute("SELECT count(*) FROM system.runtime.nodes WHERE state = 'active'")
+            return bool(rows.fetchone()[0])
+        except Error:
+            return False
 
 
 def _free_port() -> int:

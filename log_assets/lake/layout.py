@@ -41,6 +41,7 @@ _FORMS = {
     COMPACT: rf"{COMPACT}/{_H}/{_DIGEST}/(?:{re.escape(LINES_NAME)}|{_MANIFEST}{_DIGEST}\.json)",
     CAPTURE: rf"{CAPTURE}/{_H}/[^/]+\.json",
 }
+_PROBE_KEY = re.compile(rf"{PROBE}/{_DIGEST}")
 _SPOOLED = re.compile(rf"{_WINDOW}\.json\.gz", re.ASCII)
 _KEYS = {folder: re.compile(form, re.ASCII) for folder, form in _FORMS.items()}
 
@@ -116,6 +117,17 @@ def raw_key(window: str) -> str:
 def spool_key(window: str) -> str:
     """Where a window waits in the spool, which is a lake of its own."""
     return f"{window}.json.gz"
+
+
+def is_probe(key: str) -> bool:
+    """Whether a key is that of a probe, which stands for a moment only."""
+    return _PROBE_KEY.fullmatch(key) is not None
+
+
+def is_staged(path: str) -> bool:
+    """Whether a path under a local lake is that of a put that was not finished: one of our keys, and a number."""
+    key, mark, number = path.rpartition("#")
+    return bool(mark) and number.isdecimal() and (is_ours(key) or is_probe(key) or is_spooled(key) or key == FORMAT_KEY)
 
 
 def is_spooled(key: str) -> bool:

@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from log_assets import aws
 from log_assets.errors import LakeError, NotFound
 from log_assets.lake import Entry
-from log_assets.lake.layout import PROBE, folder_of
+from log_assets.lake.layout import PROBE, folder_of, is_staged
 from log_assets.retries import retrying
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ class ObjectLake:
         removed = 0
         for path in self._folder.rglob("*#*"):
             try:
-                if path.is_file() and path.stat().st_mtime < before.timestamp():
+                ours = is_staged(path.relative_to(self._folder).as_posix())
+                if ours and path.is_file() and path.stat().st_mtime < before.timestamp():
                     path.unlink()
                     removed += 1
             except FileNotFoundError:

@@ -96,7 +96,8 @@ def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
         state = generations.read_again(lake, [partition.hour])[partition.hour]
         stored = state.stored.get(partition.digest, generations.Stored())
         try:
-            for generation in generations.manifests(lake, partition.hour, partition.digest, stored):
+            told = generations.manifests(lake, partition.hour, partition.digest, stored)
+            for generation in sorted(told, key=lambda one: not one.summary.ids_complete):
                 return generation.summary.id_ranges
         except (Damaged, Unreadable):
             return ((partition.summary.id_ranges[0][0], partition.summary.id_ranges[-1][1]),)

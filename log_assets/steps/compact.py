@@ -19,6 +19,7 @@ from log_assets.lake import Entry, Lake, layout
 from log_assets.records import row
 from log_assets.records.summary import Summary
 from log_assets.steps import generations
+from log_assets.steps.buckets import United
 from log_assets.steps.generations import Generation, HourState
 from log_assets.steps.pool import Pool, WorkerDied, serial_pool
 from log_assets.steps.sorted_set import SortedSet
@@ -104,10 +105,10 @@ def make_whole(lake: Lake, state: HourState, generation: Generation) -> None:
     if generation.previous and (before := state.stored.get(generation.previous)):
         found = generations.manifests(lake, state.hour, generation.previous, before)
         sets += [_lines_set(one) for one in found[:1]]
-    packed = unite(lake, sets, serial_pool()).packed
-    if packed.digest != generation.digest:
+    united = unite(lake, sets, serial_pool())
+    if united.packed.digest != generation.digest:
         raise NotFound(f"the published generation {generation.key} is gone, and its rows files do not make it again")
-    generations.write(lake, generation, packed)
+    generations.write(lake, replace(generation, summary=_summary(united)), united.packed)
 
 
 def _shares(states: Sequence[HourState], pool: Pool, sharing: Sharing) -> Iterator[Sequence[HourState]]:
@@ -183,15 +184,20 @@ def _compact_hour(lake: Lake, state: HourState, pool: Pool) -> Compacted:
         packed.digest,
         everything,
         published.digest if published else None,
-        Summary.of(united.records, united.ids, len(packed.data), packed.size, row.ROW_VERSION),
+        _summary(united),
     )
     if published and packed.digest == published.digest:
-        # No line is new: a manifest tells that these rows are in it too.
-        generation = replace(generation, summary=published.summary)
+        # No line is new: a manifest tells that these rows are in the object that is there, too.
+        generation = replace(generation, summary=replace(generation.summary, size=published.summary.size))
         generations.write(lake, generation, None)
     else:
         generations.write(lake, generation, packed)
     return Compacted(generation, published, len(everything - before), united.records - known, united.first)
+
+
+def _summary(united: United) -> Summary:
+    """Counts of what was united just now: a catalog keeps only some of the id ranges, a manifest must have them all."""
+    return Summary.of(united.records, united.ids, len(united.packed.data), united.packed.size, row.ROW_VERSION)
 
 
 def _unpublished(lake: Lake, state: HourState) -> list[Generation]:

@@ -60,7 +60,8 @@ def tidy(lake: Lake, catalog: Catalog, now: datetime, raw_days: int | None = Non
             rows += removed[0]
             superseded += removed[1]
     windows = _tidy_windows(lake, store_now - timedelta(days=raw_days)) if raw_days is not None else 0
-    probes = [entry.key for entry in lake.entries(layout.PROBE) if store_now - entry.modified > GRACE]
+    listed = lake.entries(layout.PROBE)
+    probes = [entry.key for entry in listed if layout.is_probe(entry.key) and store_now - entry.modified > GRACE]
     lake.delete(probes)
     staged = lake.remove_staged(store_now - GRACE) + len(probes)
     return Tidied(rows, superseded, windows, staged, tuple(problems))
