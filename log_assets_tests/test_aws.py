@@ -157,6 +157,16 @@ def test_a_table_of_an_older_version_is_named_and_brought_up_to_date_by_init(clo
     assert cloud.catalog.repair() == "as it should be"
 
 
+def test_the_table_of_another_lake_is_never_brought_up_to_date(cloud: Kit, aws: str) -> None:
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    make_older(cloud)
+    older = described(cloud)
+    with pytest.raises(CatalogError, match=rf"lies at {cloud.lake.url}/compact/, and LAKE_URL at s3://{aws}/another"):
+        open_glue(cloud.catalog.url, f"s3://{aws}/another").repair()
+    assert described(cloud) == older
+
+
 def test_a_partition_that_a_publisher_moves_meanwhile_is_not_set_back(cloud: Kit) -> None:
     client, _ = glue(cloud)
     cloud.catalog.move([Move(None, partition(hour, "a")) for hour in (H0, H1)])

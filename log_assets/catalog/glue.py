@@ -6,7 +6,7 @@ other's readings both see the later one's value: the earlier one takes that for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -80,13 +80,7 @@ class GlueCatalog:
                     raise
                 self._make()
                 return
-        location = found["StorageDescriptor"].get("Location", "")
-        if location.rstrip("/") != self._location.rstrip("/"):
-            raise CatalogError(
-                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
-                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
-                "moved with all its objects, remove the table and publish its hours again"
-            )
+        self._check_location(found)
         different = glue_table.difference(found, self._location)
         if different and different.is_older:
             raise CatalogError(
@@ -108,6 +102,7 @@ class GlueCatalog:
                     raise
                 made = self._make()
                 return f"made {' and '.join(made)}" if made else "as it should be"
+            self._check_location(found)
             different = glue_table.difference(found, self._location)
             if different:
                 # The table last: while it differs, a repair that broke off begins again.
@@ -120,6 +115,15 @@ class GlueCatalog:
         if different.is_older:
             return f"brought the table {TABLE} and its partitions up to date: they lacked {different.what}"
         return f"repaired the table {TABLE}: its {different.what} was changed by hand"
+
+    def _check_location(self, found: Mapping[str, Any]) -> None:
+        location = found["StorageDescriptor"].get("Location", "")
+        if location.rstrip("/") != self._location.rstrip("/"):
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
+                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
+                "moved with all its objects, remove the table and publish its hours again"
+            )
 
     def _describe_partitions(self) -> None:
         """Give each partition the columns that the table has now: engines read a partition by its own description."""
