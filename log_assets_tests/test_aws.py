@@ -157,6 +157,17 @@ def test_a_table_of_an_older_version_is_named_and_brought_up_to_date_by_init(clo
     assert cloud.catalog.repair() == "as it should be"
 
 
+def test_partitions_of_an_older_version_under_a_table_of_today_are_brought_up_to_date(cloud: Kit) -> None:
+    """So it is when CloudFormation was first to change the table."""
+    cloud.land([record(1), record(3601)])
+    cloud.publish(H0, H1)
+    today = described(cloud)
+    make_partitions_older(cloud)
+    assert cloud.catalog.repair() == f"gave 2 partitions of {TABLE} the columns that it has"
+    assert described(cloud) == today
+    assert cloud.catalog.repair() == "as it should be"
+
+
 def test_the_table_of_another_lake_is_never_brought_up_to_date(cloud: Kit, aws: str) -> None:
     cloud.land([record(1)])
     cloud.publish(H0)

@@ -104,17 +104,18 @@ class GlueCatalog:
                 return f"made {' and '.join(made)}" if made else "as it should be"
             self._check_location(found)
             different = glue_table.difference(found, self._location)
+            # Partitions first: while the table differs, a repair that broke off begins again. And even when it does
+            # not: CloudFormation changes the table alone.
+            described = self._describe_partitions()
             if different:
-                # The table last: while it differs, a repair that broke off begins again.
-                self._describe_partitions()
                 table = glue_table.table_input(self._location)
                 self._client.update_table(DatabaseName=self._database, TableInput=table)
         self.ensure()
-        if different is None:
-            return "as it should be"
-        if different.is_older:
+        if different and different.is_older:
             return f"brought the table {TABLE} and its partitions up to date: they lacked {different.what}"
-        return f"repaired the table {TABLE}: its {different.what} was changed by hand"
+        if different:
+            return f"repaired the table {TABLE}: its {different.what} was changed by hand"
+        return f"gave {described} partitions of {TABLE} the columns that it has" if described else "as it should be"
 
     def _check_location(self, found: Mapping[str, Any]) -> None:
         location = found["StorageDescriptor"].get("Location", "")
@@ -125,8 +126,13 @@ class GlueCatalog:
                 "moved with all its objects, remove the table and publish its hours again"
             )
 
-    def _describe_partitions(self) -> None:
-        """Give each partition the columns that the table has now: engines read a partition by its own description."""
+    def _describe_partitions(self) -> int:
+        """Give each partition the columns that the table has now: engines read a partition by its own description.
+
+        Gives how many had others. Where a publisher moved an hour meanwhile, its newer generation stays: moves write
+        today's columns. A move between the last reading and the update is set back, for Glue has no compare and set;
+        the hour is stale then, and is published again.
+        """
         with self._errors("partitions"):
             pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=self._database, TableName=TABLE)
             old = [
@@ -135,13 +141,13 @@ class GlueCatalog:
                 for data in page["Partitions"]
                 if not glue_table.same_columns(data["StorageDescriptor"])
             ]
-        # Where a publisher moved an hour meanwhile, its newer generation stays; moves have written today's columns.
         for some in _batches(old):
             present = self.get(partition.hour for partition in some)
             same = [partition for partition in some if present.get(partition.hour) == partition]
             for outcome in self._write(same, self._update).values():
                 if isinstance(outcome, CatalogError):
                     raise outcome
+        return len(old)
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}
