@@ -127,7 +127,8 @@ class GlueCatalog:
             )
 
     def _describe_partitions(self) -> int:
-        """Give each partition the columns that the table has now: engines read a partition by its own description.
+        """Give each partition the columns that the table has now: Hive reads a partition by its own description, Trino
+        by the table's.
 
         Gives how many had others. Where a publisher moved an hour meanwhile, its newer generation stays: moves write
         today's columns. A move between the last reading and the update is set back, for Glue has no compare and set;
