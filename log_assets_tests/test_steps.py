@@ -338,6 +338,15 @@ def test_an_hour_of_an_older_version_is_sound_as_that_wrote_it(kit: Kit) -> None
     assert "2 rows not equal to their restored and shortened record" in problem
 
 
+def test_a_generation_of_an_older_version_that_someone_deleted_is_made_again(kit: Kit) -> None:
+    older = kit.publish_older([record(1), record(2)], "name")
+    before = kit.lake.get(layout.lines_key(H0, older.digest))
+    kit.lake.delete(kit.keys(f"compact/{H0}"))
+    kit.publish(H0)
+    assert kit.partition() == older
+    assert lines.gunzip(kit.lake.get(layout.lines_key(H0, older.digest))) == lines.gunzip(before)
+
+
 def test_a_newer_row_version_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row, "ROW_VERSION", row.ROW_VERSION + 1)
     kit.land([record(1)])

@@ -104,6 +104,9 @@ def make_whole(lake: Lake, state: HourState, generation: Generation) -> None:
     if generation.previous and (before := state.stored.get(generation.previous)):
         found = generations.manifests(lake, state.hour, generation.previous, before)
         sets += [_lines_set(one) for one in found[:1]]
+    # Lines of the version that made the generation, be it an older one, stay as they are: its digest is theirs.
+    made_by = generation.summary.row_version
+    sets = [replace(one, version=row.ROW_VERSION) if one.version == made_by else one for one in sets]
     packed = unite(lake, sets, serial_pool()).packed
     if packed.digest != generation.digest:
         raise NotFound(f"the published generation {generation.key} is gone, and its rows files do not make it again")
