@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 import trino
 
+from log_assets.catalog.table import TABLE, columns
 from log_assets.defs.checks import SOUND, Result, evaluate
 from log_assets.errors import NotFound, QueryError, SettingError
 from log_assets.ports import open_catalog, open_engine
@@ -73,6 +75,35 @@ def test_a_generation_that_someone_deleted_is_found_and_made_again(kit: Kit) -> 
         restore(kit.lake, kit.catalog, H0)
     kit.publish(H0)
     assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
+
+
+def test_a_partition_of_an_older_version_is_read_beside_one_of_today(kit: Kit, engine: QueryEngine) -> None:
+    """Trino reads by the table's columns what a partition's own description lacks, so no query waits for the repair."""
+    kit.land([record(3, more="old"), record(3600), record(3601, more="new")])
+    kit.publish(H0, H0.plus(1))
+    lacking = columns()[-1].name
+    client: Any = boto3.client("glue")
+    database = kit.catalog.url.removeprefix("glue://")
+    place = {"DatabaseName": database, "TableName": TABLE}
+    today = client.get_partition(**place, PartitionValues=[H0])["Partition"]["StorageDescriptor"]
+    older = client.get_partition(**place, PartitionValues=[H0])["Partition"]
+    assert older["StorageDescriptor"]["Columns"].pop()["Name"] == lacking
+    keep = ("Values", "StorageDescriptor", "Parameters")
+    client.update_partition(**place, PartitionValueList=[H0], PartitionInput={name: older[name] for name in keep})
+
+    def answers() -> None:
+        sql = f"SELECT record_id, activity, detail.message AS message, {lacking} FROM {TABLE} ORDER BY record_id"
+        values = {1: None, 2: None, 3: '{"more":"old"}', 3600: None, 3601: '{"more":"new"}'}
+        assert [list(one.values()) for one in engine.run(sql).table.to_pylist()] == [
+            [number, record(number)["activity"], "POST view", value] for number, value in values.items()
+        ]
+        sql = "SELECT hour, count(*) AS n, count(message) AS m FROM logs GROUP BY hour ORDER BY hour"
+        assert [list(one.values()) for one in engine.run(sql).table.to_pylist()] == [[H0, 3, 3], [H0.plus(1), 2, 2]]
+
+    answers()
+    kit.catalog.repair()
+    assert client.get_partition(**place, PartitionValues=[H0])["Partition"]["StorageDescriptor"] == today
+    answers()
 
 
 def test_a_query_over_the_scan_limit_says_what_to_do(kit: Kit, athena_server: AthenaServer) -> None:

@@ -27,6 +27,21 @@ def glue(cloud: Kit) -> tuple[Any, str]:
     return boto3.client("glue"), cloud.catalog.url.removeprefix("glue://")
 
 
+class Interrupted:
+    """Glue's client, with something done before or instead of one of its calls."""
+
+    def __init__(self, inner: Any, **calls: Callable[..., Any]) -> None:
+        self._inner, self._calls = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return self._calls.get(name) or getattr(self._inner, name)
+
+
+def interrupted(cloud: Kit, **calls: Callable[..., Any]) -> GlueCatalog:
+    client, database = glue(cloud)
+    return GlueCatalog(Interrupted(client, **calls), database, f"{cloud.lake.url}/compact/")  # type: ignore[arg-type]
+
+
 def test_the_generations_are_those_of_the_embedded_default(cloud: Kit, tmp_path: Path) -> None:
     local = Kit(tmp_path / "local", cloud.keyring)
     for one in (cloud, local):
@@ -91,6 +106,183 @@ def test_a_table_that_someone_changed_is_named_and_repaired_by_init(cloud: Kit) 
     assert cloud.ids() == [1]
 
 
+def make_older(cloud: Kit) -> None:
+    """Let table and partitions be those of a version of this program that lacked the last column."""
+    client, database = glue(cloud)
+    table = client.get_table(DatabaseName=database, Name=TABLE)["Table"]
+    table["StorageDescriptor"]["Columns"].pop()
+    keep = ("Name", "Description", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+    client.update_table(DatabaseName=database, TableInput={name: table[name] for name in keep})
+    make_partitions_older(cloud)
+
+
+def make_partitions_older(cloud: Kit) -> None:
+    client, database = glue(cloud)
+    entries = []
+    for found in (
+        client.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=TABLE).search("Partitions")
+    ):
+        found["StorageDescriptor"]["Columns"].pop()
+        partition_input = {name: found[name] for name in ("Values", "StorageDescriptor", "Parameters")}
+        entries.append({"PartitionValueList": found["Values"], "PartitionInput": partition_input})
+    for start in range(0, len(entries), 100):
+        some = entries[start : start + 100]
+        assert not client.batch_update_partition(DatabaseName=database, TableName=TABLE, Entries=some).get("Errors")
+
+
+def described(cloud: Kit) -> dict[str, Any]:
+    """What Glue has of the table and of each partition."""
+    client, database = glue(cloud)
+    pages = client.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=TABLE)
+    everything = [client.get_table(DatabaseName=database, Name=TABLE)["Table"], *pages.search("Partitions")]
+    keep = ("StorageDescriptor", "Parameters", "PartitionKeys")
+    return {str(one.get("Values", TABLE)): {name: one.get(name) for name in keep} for one in everything}
+
+
+LACKS = f"column {columns()[-1].name} {columns()[-1].hive_type}"
+
+
+def test_a_table_of_an_older_version_is_named_and_brought_up_to_date_by_init(cloud: Kit) -> None:
+    cloud.land([record(1), record(3601, more="extra")])
+    cloud.publish(H0, H1)
+    today = described(cloud)
+    make_older(cloud)
+    assert [len(one["StorageDescriptor"]["Columns"]) for one in described(cloud).values()] == [len(columns()) - 1] * 3
+    said = f"is of an older version of this program: it lacks {LACKS}; run log-assets init, which brings it"
+    with pytest.raises(CatalogError, match=said):
+        cloud.catalog.ensure()
+    assert cloud.catalog.repair() == f"brought the table {TABLE} and its partitions up to date: they lacked {LACKS}"
+    assert described(cloud) == today
+    cloud.catalog.ensure()
+    assert cloud.catalog.repair() == "as it should be"
+
+
+def test_partitions_of_an_older_version_under_a_table_of_today_are_brought_up_to_date(cloud: Kit) -> None:
+    """So it is when CloudFormation was first to change the table."""
+    cloud.land([record(1), record(3601)])
+    cloud.publish(H0, H1)
+    today = described(cloud)
+    make_partitions_older(cloud)
+    assert cloud.catalog.repair() == f"gave 2 partitions of {TABLE} the columns that it has"
+    assert described(cloud) == today
+    assert cloud.catalog.repair() == "as it should be"
+
+
+def test_the_table_of_another_lake_is_never_brought_up_to_date(cloud: Kit, aws: str) -> None:
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    make_older(cloud)
+    older = described(cloud)
+    with pytest.raises(CatalogError, match=rf"lies at {cloud.lake.url}/compact/, and LAKE_URL at s3://{aws}/another"):
+        open_glue(cloud.catalog.url, f"s3://{aws}/another").repair()
+    assert described(cloud) == older
+
+
+def test_a_partition_that_a_publisher_moves_meanwhile_is_not_set_back(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    cloud.catalog.move([Move(None, partition(hour, "a")) for hour in (H0, H1)])
+    make_older(cloud)
+
+    def get(**call: Any) -> Any:
+        cloud.catalog.move([Move("a", partition(H0, "b"))])
+        return client.batch_get_partition(**call)
+
+    interrupted(cloud, batch_get_partition=get).repair()
+    assert {hour: found.digest for hour, found in cloud.catalog.get([H0, H1]).items()} == {H0: "b", H1: "a"}
+    assert {len(one["StorageDescriptor"]["Columns"]) for one in described(cloud).values()} == {len(columns())}
+
+
+def test_a_publication_between_the_last_look_and_the_update_is_set_back_and_comes_again(cloud: Kit) -> None:
+    """Glue has no compare and set: the hour is stale then, and nothing is lost."""
+    client, _ = glue(cloud)
+    cloud.land([record(1)])
+    cloud.publish(H0)
+    make_older(cloud)
+
+    def update(**call: Any) -> Any:
+        cloud.land([record(2)])
+        cloud.publish(H0)
+        assert cloud.ids() == [1, 2]
+        return client.batch_update_partition(**call)
+
+    interrupted(cloud, batch_update_partition=update).repair()
+    assert cloud.ids() == [1]
+    assert cloud.stale(H0) == [H0]
+    cloud.publish(H0)
+    assert cloud.ids() == [1, 2]
+
+
+class Killed(BaseException):
+    """The end of the process, wherever it is."""
+
+
+def test_a_repair_that_is_killed_is_ended_by_the_next_one(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    hours = [H0.plus(number) for number in range(250)]
+    cloud.catalog.move([Move(None, partition(hour, "a")) for hour in hours])
+    today = described(cloud)
+    make_older(cloud)
+    left = 1
+    updates: list[int] = []
+
+    def update(**call: Any) -> Any:
+        if len(updates) == left:
+            raise Killed
+        updates.append(len(call["Entries"]))
+        return client.batch_update_partition(**call)
+
+    def update_table(**call: Any) -> Any:
+        raise Killed
+
+    for done, expected in ((1, [100]), (9, [100, 50]), (9, [])):
+        left = done
+        updates.clear()
+        with pytest.raises(Killed):
+            interrupted(cloud, batch_update_partition=update, update_table=update_table).repair()
+        assert updates == expected
+        with pytest.raises(CatalogError, match="is of an older version of this program"):
+            cloud.catalog.ensure()
+    cloud.catalog.repair()
+    assert described(cloud) == today
+
+
+def test_250_partitions_take_3_calls(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    hours = [H0.plus(number) for number in range(250)]
+    cloud.catalog.move([Move(None, partition(hour, "a")) for hour in hours])
+    today = described(cloud)
+    make_older(cloud)
+    updates: list[int] = []
+
+    def update(**call: Any) -> Any:
+        updates.append(len(call["Entries"]))
+        return client.batch_update_partition(**call)
+
+    interrupted(cloud, batch_update_partition=update).repair()
+    assert updates == [100, 100, 50]
+    assert described(cloud) == today
+
+
+def test_a_partition_that_is_refused_leaves_the_table_to_the_next_repair(cloud: Kit) -> None:
+    client, _ = glue(cloud)
+    cloud.catalog.move([Move(None, partition(hour, "a")) for hour in (H0, H1)])
+    today = described(cloud)
+    make_older(cloud)
+
+    def update(**call: Any) -> Any:
+        refused = [one for one in call["Entries"] if one["PartitionValueList"] == [H1]]
+        answer = client.batch_update_partition(**{**call, "Entries": [e for e in call["Entries"] if e not in refused]})
+        detail = {"ErrorCode": "InvalidInputException", "ErrorMessage": "oops"}
+        return answer | {"Errors": [{"PartitionValueList": [H1], "ErrorDetail": detail} for _ in refused]}
+
+    with pytest.raises(CatalogError, match=f"partition {H1} was refused .InvalidInputException: oops"):
+        interrupted(cloud, batch_update_partition=update).repair()
+    with pytest.raises(CatalogError, match="is of an older version of this program"):
+        cloud.catalog.ensure()
+    cloud.catalog.repair()
+    assert described(cloud) == today
+
+
 def test_a_partition_that_points_elsewhere_is_named(cloud: Kit) -> None:
     client, database = glue(cloud)
     cloud.land([record(1)])
@@ -125,21 +317,6 @@ def test_a_database_that_is_gone_says_what_to_run(cloud: Kit) -> None:
         list(cloud.catalog.partitions())
     cloud.catalog.ensure()
     assert list(cloud.catalog.partitions()) == []
-
-
-class Interrupted:
-    """Glue's client, with something done before or instead of one of its calls."""
-
-    def __init__(self, inner: Any, **calls: Callable[..., Any]) -> None:
-        self._inner, self._calls = inner, calls
-
-    def __getattr__(self, name: str) -> Any:
-        return self._calls.get(name) or getattr(self._inner, name)
-
-
-def interrupted(cloud: Kit, **calls: Callable[..., Any]) -> GlueCatalog:
-    client, database = glue(cloud)
-    return GlueCatalog(Interrupted(client, **calls), database, f"{cloud.lake.url}/compact/")  # type: ignore[arg-type]
 
 
 def test_an_update_that_another_one_follows_at_once_is_a_conflict(cloud: Kit) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from log_assets.records import lines, row
 from log_assets.records.reject import Reason
 from log_assets.records.token import Keyring
 from log_assets.steps import audit
+from log_assets.steps.audit import Soundness
 from log_assets.steps.capture import put_window
 from log_assets.steps.compact import compact
 from log_assets.steps.generations import read_lines
@@ -328,6 +330,24 @@ def test_an_hour_of_a_version_with_fewer_columns_is_written_anew_and_duplicates_
     assert read_lines(kit.lake, H0, kit.partition().digest) == sorted(
         found.line for found in row.encode([record(1), record(2), record(3)], landed) if isinstance(found, row.Row)
     )
+
+
+def test_an_hour_of_an_older_version_is_sound_as_that_wrote_it(kit: Kit) -> None:
+    older = kit.publish_older([record(1), record(2)], "name")
+    assert audit.soundness(kit.lake, older) == Soundness(2)
+    # The same lines under today's version are not as it writes them.
+    today = replace(older, summary=replace(older.summary, row_version=row.ROW_VERSION))
+    (problem,) = audit.soundness(kit.lake, today).problems
+    assert "2 rows not equal to their restored and shortened record" in problem
+
+
+def test_a_generation_of_an_older_version_that_someone_deleted_is_made_again(kit: Kit) -> None:
+    older = kit.publish_older([record(1), record(2)], "name")
+    before = kit.lake.get(layout.lines_key(H0, older.digest))
+    kit.lake.delete(kit.keys(f"compact/{H0}"))
+    kit.publish(H0)
+    assert kit.partition() == older
+    assert lines.gunzip(kit.lake.get(layout.lines_key(H0, older.digest))) == lines.gunzip(before)
 
 
 def test_a_newer_row_version_is_refused(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,10 @@ class Catalog(Protocol):
         ...
 
     def repair(self) -> str:
-        """Make the table what it should be, when it is missing or changed; its partitions stay. Says what was done."""
+        """Make the table, and how its partitions are described, what they should be; where a partition points stays.
+
+        Says what was done.
+        """
         ...
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:

@@ -6,7 +6,7 @@ other's readings both see the later one's value: the earlier one takes that for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -80,13 +80,7 @@ class GlueCatalog:
                     raise
                 self._make()
                 return
-        location = found["StorageDescriptor"].get("Location", "")
-        if location.rstrip("/") != self._location.rstrip("/"):
-            raise CatalogError(
-                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
-                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
-                "moved with all its objects, remove the table and publish its hours again"
-            )
+        self._check_location(found)
         different = glue_table.difference(found, self._location)
         if different and different.is_older:
             raise CatalogError(
@@ -108,21 +102,38 @@ class GlueCatalog:
                     raise
                 made = self._make()
                 return f"made {' and '.join(made)}" if made else "as it should be"
+            self._check_location(found)
             different = glue_table.difference(found, self._location)
+            # Partitions first: while the table differs, a repair that broke off begins again. And even when it does
+            # not: CloudFormation changes the table alone.
+            described = self._describe_partitions()
             if different:
-                # The table last: while it differs, a repair that broke off begins again.
-                self._describe_partitions()
                 table = glue_table.table_input(self._location)
                 self._client.update_table(DatabaseName=self._database, TableInput=table)
         self.ensure()
-        if different is None:
-            return "as it should be"
-        if different.is_older:
+        if different and different.is_older:
             return f"brought the table {TABLE} and its partitions up to date: they lacked {different.what}"
-        return f"repaired the table {TABLE}: its {different.what} was changed by hand"
+        if different:
+            return f"repaired the table {TABLE}: its {different.what} was changed by hand"
+        return f"gave {described} partitions of {TABLE} the columns that it has" if described else "as it should be"
 
-    def _describe_partitions(self) -> None:
-        """Give each partition the columns that the table has now: engines read a partition by its own description."""
+    def _check_location(self, found: Mapping[str, Any]) -> None:
+        location = found["StorageDescriptor"].get("Location", "")
+        if location.rstrip("/") != self._location.rstrip("/"):
+            raise CatalogError(
+                f"the table {self._database}.{TABLE} lies at {location}, and LAKE_URL at {self._location}: a lake has "
+                "a database of its own, so set CATALOG_URL to another, or LAKE_URL to the table's; when the lake was "
+                "moved with all its objects, remove the table and publish its hours again"
+            )
+
+    def _describe_partitions(self) -> int:
+        """Give each partition the columns that the table has now: Hive reads a partition by its own description, Trino
+        by the table's.
+
+        Gives how many had others. Where a publisher moved an hour meanwhile, its newer generation stays: moves write
+        today's columns. A move between the last reading and the update is set back, for Glue has no compare and set;
+        the hour is stale then, and is published again.
+        """
         with self._errors("partitions"):
             pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=self._database, TableName=TABLE)
             old = [
@@ -131,13 +142,13 @@ class GlueCatalog:
                 for data in page["Partitions"]
                 if not glue_table.same_columns(data["StorageDescriptor"])
             ]
-        # Where a publisher moved an hour meanwhile, its newer generation stays; moves have written today's columns.
         for some in _batches(old):
             present = self.get(partition.hour for partition in some)
             same = [partition for partition in some if present.get(partition.hour) == partition]
             for outcome in self._write(same, self._update).values():
                 if isinstance(outcome, CatalogError):
                     raise outcome
+        return len(old)
 
     def get(self, hours: Iterable[Hour]) -> dict[Hour, Partition]:
         found: dict[Hour, Partition] = {}

@@ -127,8 +127,8 @@ def status(lake: Lake, catalog: Catalog) -> Status:
 
 
 def soundness(lake: Lake, partition: Partition) -> Soundness:
-    """Read an hour's object and check it: sorted and unique, every row of this hour, fitting the schema, lossless,
-    and as many as the catalog says."""
+    """Read an hour's object and check it: sorted and unique, every row of this hour, fitting the schema, lossless (if
+    this row version wrote it), and as many as the catalog says."""
     try:
         with failure_of(layout.lines_key(partition.hour, partition.digest)):
             return _soundness(read_lines(lake, partition.hour, partition.digest), partition)
@@ -144,7 +144,9 @@ def _soundness(found: list[bytes], partition: Partition) -> Soundness:
     odd = fast_path.odd_lines(b"".join(found), partition.hour)
     strangers = [line for line in odd if row.hour_of_line(line) != partition.hour]
     unfit = [line for line in odd if not row.fits(line)]
-    changed = [a for a, b in zip(odd, row.reencode(odd), strict=True) if a != b]
+    # Lines of an older version are as that one wrote them.
+    is_todays = partition.summary.row_version == row.ROW_VERSION
+    changed = [a for a, b in zip(odd, row.reencode(odd), strict=True) if a != b] if is_todays else []
     for bad, what in (
         (strangers, "of another hour"),
         (unfit, "not fitting the schema"),

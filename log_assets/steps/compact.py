@@ -105,10 +105,13 @@ def make_whole(lake: Lake, state: HourState, generation: Generation) -> None:
     if generation.previous and (before := state.stored.get(generation.previous)):
         found = generations.manifests(lake, state.hour, generation.previous, before)
         sets += [_lines_set(one) for one in found[:1]]
+    # Lines of the version that made the generation, be it an older one, stay as they are: its digest is theirs.
+    made_by = generation.summary.row_version
+    sets = [replace(one, version=row.ROW_VERSION) if one.version == made_by else one for one in sets]
     united = unite(lake, sets, serial_pool())
     if united.packed.digest != generation.digest:
         raise NotFound(f"the published generation {generation.key} is gone, and its rows files do not make it again")
-    generations.write(lake, replace(generation, summary=_summary(united)), united.packed)
+    generations.write(lake, replace(generation, summary=_summary(united, made_by)), united.packed)
 
 
 def _shares(states: Sequence[HourState], pool: Pool, sharing: Sharing) -> Iterator[Sequence[HourState]]:
@@ -184,7 +187,7 @@ def _compact_hour(lake: Lake, state: HourState, pool: Pool) -> Compacted:
         packed.digest,
         everything,
         published.digest if published else None,
-        _summary(united),
+        _summary(united, row.ROW_VERSION),
     )
     if published and packed.digest == published.digest:
         # No line is new: a manifest tells that these rows are in the object that is there, too.
@@ -195,9 +198,10 @@ def _compact_hour(lake: Lake, state: HourState, pool: Pool) -> Compacted:
     return Compacted(generation, published, len(everything - before), united.records - known, united.first)
 
 
-def _summary(united: United) -> Summary:
+def _summary(united: United, row_version: int) -> Summary:
     """Counts of what was united just now: a catalog keeps only some of the id ranges, a manifest must have them all."""
-    return Summary.of(united.records, united.ids, len(united.packed.data), united.packed.size, row.ROW_VERSION)
+    size, content_size = len(united.packed.data), united.packed.size
+    return Summary.of(united.records, united.ids, size, content_size, row_version)
 
 
 def _unpublished(lake: Lake, state: HourState) -> list[Generation]:
