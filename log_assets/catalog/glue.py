@@ -2,6 +2,8 @@
 
 Glue has no compare and set, so a move reads, compares, updates and reads again. Of two that update between each
 other's readings both see the later one's value: the earlier one takes that for a conflict and compacts again on top.
+
+One file, because every call shares the client, its errors and its retries; how Glue writes things is `glue_table`'s.
 """
 
 from __future__ import annotations
