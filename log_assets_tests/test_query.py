@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from log_assets.catalog.table import columns
 from log_assets.errors import QueryError, SettingError
+from log_assets.lake import layout
 from log_assets.ports import open_engine
 from log_assets.query.sql import saved_queries
 from log_assets.records import row
@@ -87,3 +88,30 @@ def test_saved_queries_tell_what_they_are_for_and_name_each_parameter() -> None:
 def test_another_engine_is_named(kit: Kit, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="QUERY_URL"):
         open_engine("hive://x", kit.catalog)
+
+
+def test_sql_reads_the_published_files_and_nothing_beside_or_above_them(tmp_path: Path) -> None:
+    """Also where a folder above the lake is called as the lake's own."""
+    outside = tmp_path / "compact" / "secret" / ".env"
+    kit = Kit(outside.parent / "home [1]*'")
+    outside.write_text("f_key=secret")
+    for number in (1, 2):
+        kit.land([record(number)])
+        kit.publish(H0)
+    lake = kit.folder / "lake"
+    published = lake / layout.lines_key(H0, kit.partition().digest)
+    others = [path for path in kit.folder.rglob("*") if path.is_file() and path != published]
+    assert any("_manifest-" in path.name for path in others)
+    assert kit.engine.run("SELECT count(*) AS n FROM logs").table.to_pylist() == [{"n": 2}]
+    for path in [outside, *others, published.parent / "x", published.with_name("*"), Path("/etc/hostname")]:
+        name = str(path).replace("'", "''")
+        for sql in (
+            f"SELECT * FROM read_text('{name}')",
+            f"SELECT * FROM read_blob('{name}')",
+            f"SELECT * FROM '{name}'",
+        ):
+            with pytest.raises(QueryError):
+                kit.engine.run(sql)
+    for odd in (f"{published.parent}/../../../../../.env", f"{published}/../../x"):
+        with pytest.raises(QueryError):
+            kit.engine.run(f"SELECT * FROM read_text('{odd.replace(chr(39), chr(39) * 2)}')")

@@ -222,11 +222,6 @@ LINES_PATTERN = rf"/{COMPACT}/([0-9-]+)/[0-9a-f]+/{re.escape(LINES_NAME)}$"
 """Finds the hour in the path of a generation's lines: a regular expression with one group, in RE2's syntax too."""
 
 
-def compact_folder(path: str) -> str:
-    """The folder of all generations, from the path of one's lines, with a slash at its end."""
-    return f"{path.split(f'/{COMPACT}/', maxsplit=1)[0]}/{COMPACT}/"
-
-
 def is_location_of(location: str, hour: str, digest: str) -> bool:
     """Whether a URL is that of a generation's folder."""
     return location.rstrip("/").endswith(f"/{generation_folder(hour, digest)}")

@@ -82,9 +82,8 @@ class EmbeddedEngine:
         connection.execute(f"CREATE VIEW {TABLE} AS {source}")
         connection.execute(sqlglot.transpile(view_ddl(), read=DIALECT, write="duckdb")[0])
         # From here on SQL that came from outside runs: it may read the published files and nothing else.
-        folders = set(map(layout.compact_folder, files))
-        folders |= {_literal_path(folder) for folder in folders}
-        connection.execute(f"SET allowed_directories = [{', '.join(map(_text, sorted(folders)))}]")
+        allowed = dict.fromkeys([*files, *map(_literal_path, files)])
+        connection.execute(f"SET allowed_paths = [{', '.join(map(_text, allowed))}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("PRAGMA enable_profiling = 'no_output'")
         connection.execute("SET lock_configuration = true")
