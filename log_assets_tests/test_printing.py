@@ -6,11 +6,14 @@ import json
 import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from log_assets.commands.printing import show
+from log_assets_tests.kit import H0, body, record
+from log_assets_tests.shell import Shell
 
 TABLE = pa.table(
     {
@@ -73,3 +76,38 @@ def test_a_table_shows_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_moment_with_a_zone_is_written_with_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     show(pa.table({"at": pa.array([datetime(2023, 3, 10, 1, tzinfo=UTC)], pa.timestamp("ms", "UTC"))}), "json")
     assert json.loads(capfdbinary.readouterr().out) == [{"at": "2023-03-10 01:00:00.000+00:00"}]
+
+
+HOSTILE = "\x1b]52;c;eA==\x07\x1b[31m\x9b2J\x00\x7f\u202eevil\u2066\u2028"
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_what_a_terminal_would_act_on_is_escaped(capfdbinary: pytest.CaptureFixture[bytes], form: Any) -> None:
+    show(pa.table({"te\x1b[1mxt": [HOSTILE], "list": [[HOSTILE]]}), form)
+    said = capfdbinary.readouterr().out.decode()
+    assert [one for one in said if one in HOSTILE and one not in "52;c;eA==[31m2Jevil]"] == []
+    if form == "json":
+        assert list(json.loads(said)[0].values()) == [HOSTILE, [HOSTILE]]
+
+
+def test_csv_keeps_every_byte(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    show(pa.table({"a": [HOSTILE]}), "csv")
+    assert HOSTILE.encode() in capfdbinary.readouterr().out
+
+
+def test_an_error_shows_what_came_from_outside_escaped(shell: Shell) -> None:
+    shell.use_folder()
+    shell.done("init")
+    said = shell.failed("query", 'SELECT "nothing\x1b[31m" FROM logs')
+    assert "\x1b" not in said
+    assert "\\x1b[31m" in said
+
+
+def test_restore_escapes_and_loses_nothing(shell: Shell) -> None:
+    shell.use_folder()
+    (shell.source / "a.json").write_bytes(body(shell.keyring, [record(1, activity=HOSTILE)], json.dumps))
+    shell.done("poll", "--once")
+    said = shell.done("restore", "--hour", H0)
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert json.loads(said) == record(1, activity=HOSTILE)

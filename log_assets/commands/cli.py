@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from log_assets.commands.printable import printable, printable_json
 from log_assets.errors import HourError, LogAssetsError
 from log_assets.hour import Hour
 
@@ -56,7 +57,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except LogAssetsError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable(str(error))) from None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -174,7 +175,7 @@ def restore(hour: Hour) -> None:
 
     ports = _ports()
     for record in run(ports.lake(), ports.catalog(), hour):
-        sys.stdout.buffer.write(row.to_json(record) + b"\n")
+        sys.stdout.buffer.write(printable_json(row.to_json(record)) + b"\n")
 
 
 @main.command()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import orjson
 
+from log_assets.commands.printable import printable, printable_json
 from log_assets.records import ids
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _write_csv(table: pa.Table) -> None:
 
 def _write_json(data: object) -> None:
     sys.stdout.flush()
-    sys.stdout.buffer.write(orjson.dumps(_json_value(data), option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.write(printable_json(orjson.dumps(_json_value(data), option=orjson.OPT_INDENT_2)) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -89,9 +90,9 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table()
     for position, column in enumerate(columns):
         number = all(isinstance(row[position], int | float | Decimal) for row in rows if row[position] is not None)
-        table.add_column(column, justify="right" if number and rows else "left", overflow="fold")
+        table.add_column(printable(column), justify="right" if number and rows else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else _text(value) for value in row))
+        table.add_row(*("" if value is None else printable(_text(value)) for value in row))
     # Written to a file or a pipe, a table is as wide as it needs to be.
     Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
 
