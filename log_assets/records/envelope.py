@@ -39,7 +39,7 @@ class Envelope:
 
 def read(body: bytes) -> Envelope:
     """The envelope of one body. Never raises: what cannot be read is in `unread`, unchanged."""
-    if body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_MARKS:
+    if len(body) > _MOST_MARKS and body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_MARKS:
         return Envelope([], [_too_many(body)])
     try:
         # orjson takes twelve times the body in memory for a moment.
