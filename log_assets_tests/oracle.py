@@ -44,8 +44,8 @@ def decoded(one: Row) -> Row:
 
 
 def order(one: Row) -> str:
-    """A key that puts rows of any values in some order."""
-    return json.dumps({name: str(value) for name, value in one.items()}, sort_keys=True)
+    """A key that puts rows of any values in one order: rows that differ have keys that differ, NULL and 'None' too."""
+    return json.dumps({name: repr(value) for name, value in one.items()}, sort_keys=True)
 
 
 def _nulls_last(*values: Any) -> tuple[tuple[bool, Any], ...]:

@@ -209,6 +209,10 @@ def test_lines_full_of_extra_and_unicode(place: Place) -> None:
     place.agrees(ask(kit, "SELECT ? AS a, ? AS b", "", odd), [{"a": "", "b": odd}])
 
 
+def test_the_judge_orders_whatever_differs() -> None:
+    assert order({"message": None}) != order({"message": "None"})
+
+
 @pytest.fixture(scope="session")
 def corpus(request: pytest.FixtureRequest) -> list[Record]:
     """Records made by hypothesis, each once, in some dozen hours: its dates keep all but their day and hour."""
