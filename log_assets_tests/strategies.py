@@ -42,17 +42,34 @@ NEARLY_HEX_IDS = st.one_of(
 )
 DATES = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2098, 12, 31))  # noqa: DTZ001
 SHORT_DATES = DATES.map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z")
-OFFSETS = st.builds("{}{:02}:{:02}".format, st.sampled_from("+-"), st.integers(0, 23), st.integers(0, 59))
+OFFSETS = st.builds(
+    "{}{:02}{}".format,
+    st.sampled_from("+-"),
+    st.integers(0, 23),
+    st.just("") | st.integers(0, 59).map("{:02}".format) | st.integers(0, 59).map(":{:02}".format),
+)
+DIGITS = st.text(alphabet=string.digits, min_size=1, max_size=9)
 OTHER_DATES = st.builds(
-    lambda moment, fraction, zone: f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}{zone}",
+    lambda moment, between, fraction, zone: f"{moment:%Y-%m-%d}{between}{moment:%H:%M:%S}{fraction}{zone}",
     DATES,
-    st.one_of(st.just(""), st.text(alphabet=string.digits, min_size=1, max_size=9).map(".{}".format)),
+    st.sampled_from("TT "),
+    st.one_of(st.just(""), DIGITS.map(".{}".format), DIGITS.map(",{}".format)),
     st.one_of(st.just(""), st.just("Z"), OFFSETS),
 )
-IN_DATES = st.one_of(SHORT_DATES, OTHER_DATES)
+SECONDS = st.integers(row.EPOCH_SECONDS[0], int(datetime(2098, 12, 31, tzinfo=UTC).timestamp()))
+EPOCH_DATES = st.one_of(
+    SECONDS,
+    st.builds(lambda seconds, part: seconds + part, SECONDS, st.floats(0, 1, exclude_max=True)),
+    st.builds(lambda seconds, part: 1000 * seconds + part, SECONDS, st.integers(0, 999) | st.floats(0, 999)),
+    st.builds(lambda seconds, part: f"{seconds}{part}", SECONDS, st.just("") | DIGITS.map(".{}".format)),
+    st.builds(lambda seconds, part: f"{seconds}123{part}", SECONDS, st.just("") | DIGITS.map(".{}".format)),
+)
+"""Seconds and milliseconds since 1970, as numbers and digits."""
+
+IN_DATES: st.SearchStrategy[Any] = st.one_of(SHORT_DATES, OTHER_DATES, EPOCH_DATES)
 
 
-def _near(base: int, fields: dict[str, Any], dropped: set[str], in_date: str) -> dict[str, Any]:
+def _near(base: int, fields: dict[str, Any], dropped: set[str], in_date: Any) -> dict[str, Any]:
     """A record of the real shape, some of its fields changed, dropped or added."""
     changed = {key: value for key, value in (record(base) | fields).items() if key not in dropped}
     return changed | {"inDate": in_date}

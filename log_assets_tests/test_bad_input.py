@@ -26,13 +26,20 @@ OTHER = Keyring.parse("A" * 43 + "=")
 BAD_RECORDS: dict[str, tuple[dict[str, Any], Reason]] = {
     "missing inDate": ({"record_id": 9}, Reason.NO_IN_DATE),
     "inDate of another format": (record(9, inDate="10/Mar/2023:01:48:11"), Reason.NO_IN_DATE),
-    "inDate a number": (record(9, inDate=1678412891), Reason.NO_IN_DATE),
+    "inDate a number of no such year": (record(9, inDate=946684799), Reason.NO_IN_DATE),
+    "inDate true": (record(9, inDate=True), Reason.NO_IN_DATE),
+    "inDate the digits of no such year": (record(9, inDate="4102444800"), Reason.NO_IN_DATE),
+    "inDate with two fractions": (record(9, inDate="2023-03-10T01:48:11.5,5Z"), Reason.NO_IN_DATE),
+    "inDate with half an offset": (record(9, inDate="2023-03-10T01:48:11+1"), Reason.NO_IN_DATE),
     "inDate in year 9999": (record(9, inDate="9999-03-10T01:48:11Z"), Reason.FUTURE),
     "inDate on no day of the calendar": (record(9, inDate="2023-02-29T01:48:11Z"), Reason.NO_IN_DATE),
 }
 KEPT_RECORDS = {
     "inDate in the year 1": record(9, inDate="0001-01-01T01:48:11Z"),
     "keys that differ only in case": record(9) | {"Activity": "x", "ACTIVITY": "y"},
+    "inDate in seconds": record(9, inDate=1678412891),
+    "inDate in milliseconds, as digits": record(9, inDate="1678412891818"),
+    "inDate with a space and a comma": record(9, inDate="2023-03-10 01:48:11,818+00"),
     "huge integers": record(9, record_id=10**40, big=-(10**4299)),
     "duplicate fields of our own": record(9) | {"extra": {"extra": 1}, "hour": "x"},
 }

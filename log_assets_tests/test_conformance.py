@@ -180,6 +180,17 @@ def test_hours_at_the_ends_of_time(place: Place) -> None:
                 "2024-02-29T12:00:00.123456789+05:45",
                 "2024-02-29T23:59:59-14:00",
                 "2024-02-29T12:00:00",
+                "2024-02-29 12:00:00,5",
+                "2024-02-29T12:00:00.25+0545",
+                "2024-02-29 12:00:00-03",
+                1709208000,
+                1709208000.25,
+                1709208000250.9,
+                1709208000.9999999,
+                "1709208000",
+                "1709208000.123456789",
+                "1709208000123",
+                "1709208000123.9",
             ]
         )
     ]
@@ -213,6 +224,18 @@ def test_the_judge_orders_whatever_differs() -> None:
     assert order({"message": None}) != order({"message": "None"})
 
 
+def moved(in_date: Any, hour: int) -> Any:
+    """A time of any form, brought to an hour of one day."""
+    start = 1_709_164_800 + 3600 * hour
+    if not isinstance(in_date, str):
+        return start + in_date % 3600 if in_date < 10**11 else 1000 * start + in_date % 3_600_000
+    if in_date[10:11] in ("T", " "):
+        return f"2024-02-29{in_date[10]}{hour:02}{in_date[13:]}"
+    whole, dot, part = in_date.partition(".")
+    moment = start + int(whole) % 3600 if len(whole) <= 10 else 1000 * start + int(whole) % 3_600_000
+    return f"{moment}{dot}{part}"
+
+
 @pytest.fixture(scope="session")
 def corpus(request: pytest.FixtureRequest) -> list[Record]:
     """Records made by hypothesis, each once, in some dozen hours: its dates keep all but their day and hour."""
@@ -230,7 +253,7 @@ def corpus(request: pytest.FixtureRequest) -> list[Record]:
     )
     @given(RECORDS)
     def collect(one: Record) -> None:
-        found.append(one | {"inDate": f"2024-02-29T{len(found) % 3:02}{one['inDate'][13:]}"})
+        found.append(one | {"inDate": moved(one["inDate"], len(found) % 3)})
 
     collect()
     made = unique(found)[:wanted]

@@ -1,7 +1,10 @@
 """Rows: lossless, canonical, and never one that a query could fail on."""
 
 import json
+import math
+import re
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +18,7 @@ from log_assets.records import payload, row
 from log_assets.records.ids import ids_of
 from log_assets.records.reject import Reason, Reject
 from log_assets_tests.kit import H0, full_record, real_records, record
-from log_assets_tests.strategies import IN_DATES, LANDED, RECORDS, TEXTS, same
+from log_assets_tests.strategies import EPOCH_DATES, LANDED, OTHER_DATES, RECORDS, SHORT_DATES, TEXTS, same
 
 SCHEMAS = {
     1: (
@@ -87,15 +90,27 @@ def test_both_writers_escape_alike(text: str) -> None:
     assert orjson.dumps(text) == json.dumps(text, ensure_ascii=False).encode()
 
 
-@given(IN_DATES)
+@given(SHORT_DATES | OTHER_DATES)
 def test_an_hour_is_the_hour_of_the_event_in_utc(text: str) -> None:
     (found,) = row.encode([{"inDate": text}], LANDED)
     assert isinstance(found, row.Row)
-    whole = text if "." not in text else text[: text.index(".")] + text[text.index(".") :].lstrip(".0123456789")
-    moment = datetime.fromisoformat(whole)
+    moment = datetime.fromisoformat(re.sub(r"[.,][0-9]+", "", text))
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     assert found.hour == Hour.of(moment)
     assert row.hour_of_line(found.line) == found.hour
+
+
+@given(EPOCH_DATES)
+def test_seconds_and_milliseconds_since_1970_are_times(value: float | str) -> None:
+    exact = Fraction(value)
+    exact = exact / 1000 if exact >= 10**11 else exact
+    found = row.event_time(value)
+    assert found is not None
+    # Floating point of these years is exact to a quarter of a microsecond; digits are cut off, numbers rounded.
+    assert abs((found - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1) - exact * 10**6) <= 1
+    line_ = line(record(1) | {"inDate": value})
+    assert json.loads(orjson.loads(line_)["extra"]) == {"inDate": value}
+    assert row.hour_of_line(line_) == Hour.of(found)
 
 
 def test_the_first_real_record_makes_this_line() -> None:
@@ -166,10 +181,13 @@ def test_what_does_not_fit_stands_in_extra_under_its_own_name(field: str, value:
 @pytest.mark.parametrize(
     "text",
     [
-        None, 5, "", "2023-03-10", "2023-03-10 01:48:11Z", "2023-03-10T01:48:11,818Z", "2023-03-10T01:48Z",
+        None, 5, "", "2023-03-10", "2023-03-10  01:48:11Z", "2023-03-10T01:48:11;818Z", "2023-03-10T01:48Z",
+        True, math.inf, 10**400, -1678412891, 946684799, 946684799.9, 4102444800, 4102444800000, "0946684800",
+        "946684799", "4102444800", "4102444800000", "16784128910", "1678412891,5", "+1678412891", "1678412891.", "1e9",
+        {"$date": 1678412891}, "2023-03-10T01:48:11+1", "2023-03-10T01:48:11+01:0", "2023-03-10T01:48:11.5,5",
         "2023-W10-5T01:48:11Z", "2023-02-30T01:48:11Z", "2023-03-10T24:00:00Z", "2023-03-10T01:60:00Z",
         "2023-03-10T01:48:60Z", "2023-03-10T01:48:11.Z", "2023-03-10T01:48:11.1234567890Z", "2023-03-10T01:48:11z",
-        "2023-03-10T01:48:11+0100", "2023-03-10T01:48:11+24:00", "2023-03-10T01:48:11+01:60", "٢٠٢٣-03-10T01:48:11Z",
+        "2023-03-10T01:48:11+2400", "2023-03-10T01:48:11+24:00", "2023-03-10T01:48:11+01:60", "٢٠٢٣-03-10T01:48:11Z",
         "0000-03-10T01:48:11Z", "2023-03-10T01:48:11Z\n", "0001-01-01T00:30:00+01:00", "9999-12-31T23:30:00-01:00",
         "10000-01-01T00:00:00Z",
     ],

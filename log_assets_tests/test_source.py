@@ -195,15 +195,93 @@ def test_a_folder_is_read_in_order_of_name(tmp_path: Path) -> None:
     assert not source.rolling
 
 
+def test_every_file_of_a_folder_is_read_or_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    day = tmp_path / "2023" / "03" / "10"
+    (day / "01").mkdir(parents=True)
+    read = {
+        "a.JSON": b"[1]",
+        "b.jsonl": b"[2]",
+        "c.ndjson.gz": gzip.compress(b"[3]"),
+        "d.log": gzip.compress(b"[4]"),
+        "e.log.gz": b"[5]",
+        "f.Log.GZ": gzip.compress(gzip.compress(b"[6]")) + bytes(512),
+        "01/g.json": b"[7]",
+    }
+    for name, content in read.items():
+        (day / name).write_bytes(content)
+    (day / "readme.txt").write_bytes(b"not asked for")
+    (tmp_path / "elsewhere").symlink_to(day)
+    source = FolderSource(tmp_path.as_uri())
+    names = [body.name for body in source.windows()]
+    assert names == sorted(f"2023/03/10/{name}" for name in read)
+    assert contents(source) == [b"[7]", b"[1]", b"[2]", b"[3]", b"[4]", b"[5]", b"[6]"]
+    # Once, however often the folder is looked through.
+    (told,) = [one.getMessage() for one in caplog.records]
+    assert told.startswith("2 files")
+    assert "2023/03/10/readme.txt, elsewhere;" in told
+
+
+PACKED = gzip.compress(b"[1]", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (PACKED, "Content-Encoding: gzip"),
+        (PACKED, "Content-Encoding: x-gzip"),
+        (PACKED, "Content-Encoding: GZip"),
+        (gzip.compress(PACKED, mtime=0), "Content-Encoding: gzip, gzip"),
+        (PACKED, "Content-Encoding: identity, gzip"),
+        (PACKED, "Content-Encoding: aws-chunked"),
+        (PACKED, "Content-Encoding:"),
+        (PACKED, "Content-Encoding: from-nowhere"),
+        (PACKED, "Content-Type: application/gzip"),
+        (PACKED, "Content-Type: application/json"),
+        (PACKED + bytes(512), "Content-Encoding: gzip"),
+        (b"[1]", "Content-Encoding: gzip"),
+        (b"[1]", "Content-Encoding: br"),
+        (b"[1]", "Content-Encoding: aws-chunked, identity"),
+        (b"[1]", ""),
+    ],
+)
+def test_gzip_is_unpacked_whatever_the_headers_call_it(body: bytes, headers: str) -> None:
+    headers = f"{headers}\r\n" if headers else ""
+    with raw_server(lambda connection, _: connection.sendall(response(body, headers=headers))) as (url, _):
+        assert contents(HttpSource(url, limits=QUICK)) == [b"[1]"]
+
+
+def test_a_body_packed_in_another_way_is_kept_as_it_came() -> None:
+    body = b"\x1b\x02\x00\xf8\x05[1]\x03"
+    answer = response(body, headers="Content-Encoding: br\r\n")
+    with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _):
+        assert contents(HttpSource(url, limits=QUICK)) == [body]
+
+
+def test_gzip_that_stays_broken_is_kept_as_it_came_when_it_cannot_be_asked_for_again() -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(PACKED[:-6]))) as (url, requests):
+        assert contents(HttpSource(url, limits=QUICK)) == [PACKED[:-6]]
+        assert len(requests) == QUICK.attempts
+        history = HttpSource(url + "?from={start}&to={end}", limits=QUICK)
+        with pytest.raises(SourceError, match="gzip that is cut short"):
+            list(history.history(START, START + timedelta(hours=1)))
+
+
+def test_no_content_is_an_answer() -> None:
+    nothing = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+    with raw_server(lambda connection, _: connection.sendall(nothing)) as (url, requests):
+        assert contents(HttpSource(url, limits=QUICK)) == [b""]
+        assert len(requests) == 1
+
+
 def test_a_damaged_file_in_a_folder_is_named_after_the_others_were_read(tmp_path: Path) -> None:
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"[1]")[:-9])
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(bytes(3 << 20)))
     (tmp_path / "c.json").write_bytes(b"[3]")
-    (tmp_path / "d.json").mkdir()
-    (tmp_path / "e.json.gz").write_bytes(b"no gzip")
+    (tmp_path / "d.json.gz").write_bytes(gzip.compress(b"[1]") + b"no gzip")
+    os.mkfifo(tmp_path / "e.json")
     source = FolderSource(tmp_path.as_uri(), max_body=1 << 20)
     read: list[bytes] = []
-    with pytest.raises(SourceError, match=r"4 files .* a\.json\.gz .* b\.json\.gz .* d\.json .* e\.json\.gz"):  # noqa: PT012
+    with pytest.raises(SourceError, match=r"4 files .* a\.json\.gz .* b\.json\.gz .* d\.json\.gz .* e\.json"):  # noqa: PT012
         for body in source.windows():
             read.append(body.content)  # noqa: PERF401 (what came before the error counts)
     assert read == [b"[3]"]

@@ -22,20 +22,29 @@ texts AS (
         '20' || substr(indate, 1, 2) || '-' || substr(indate, 3, 2) || '-' || substr(indate, 5, 2) || ' '
         || substr(indate, 7, 2) || ':' || substr(indate, 9, 2) || ':' || substr(indate, 11, 2) || '.' || substr(indate, 13, 3)
     END AS t_short,
-    CASE WHEN substr(json_format(x_in_date), 1, 1) = '"' THEN json_extract_scalar(extra, '$.inDate') END AS t_iso
+    CASE WHEN substr(json_format(x_in_date), 1, 1) = '"' THEN json_extract_scalar(extra, '$.inDate') END AS t_text,
+    CASE WHEN substr(json_format(x_in_date), 1, 1) <> '"' THEN TRY_CAST(json_extract_scalar(extra, '$.inDate') AS double) END AS t_number
   FROM described
 ),
 dates AS (
   SELECT
     *,
     CASE
-      WHEN regexp_like(t_iso, '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?\z')
-      THEN substr(t_iso, 1, 10) || ' ' || substr(t_iso, 12, 8) || '.'
-        || substr(COALESCE(regexp_extract(t_iso, '[.]([0-9]+)', 1), '') || '000', 1, 3)
+      WHEN regexp_like(t_text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?\z')
+      THEN substr(t_text, 1, 10) || ' ' || substr(t_text, 12, 8) || '.'
+        || substr(COALESCE(regexp_extract(t_text, '[.,]([0-9]+)', 1), '') || '000', 1, 3)
     END AS t_local,
-    regexp_extract(t_iso, '([+-])[0-9]{2}:[0-9]{2}\z', 1) AS t_sign,
-    COALESCE(TRY_CAST(regexp_extract(t_iso, '[+-]([0-9]{2}):[0-9]{2}\z', 1) AS integer), 0) * 60
-      + COALESCE(TRY_CAST(regexp_extract(t_iso, '[+-][0-9]{2}:([0-9]{2})\z', 1) AS integer), 0) AS t_offset
+    regexp_extract(t_text, '([+-])[0-9]{2}:?([0-9]{2})?\z', 1) AS t_sign,
+    COALESCE(TRY_CAST(regexp_extract(t_text, '[+-]([0-9]{2}):?([0-9]{2})?\z', 1) AS integer), 0) * 60
+      + COALESCE(TRY_CAST(regexp_extract(t_text, '[+-]([0-9]{2}):?([0-9]{2})?\z', 2) AS integer), 0) AS t_offset,
+    -- Seconds or milliseconds since 1970, of the years 2000 to 2099, as a number or its digits.
+    CASE
+      WHEN t_number >= 946684800 AND t_number < 4102444800 THEN CAST(floor(floor(t_number * 1E6 + 5E-1) / 1E3) AS bigint)
+      WHEN t_number >= 946684800000 AND t_number < 4102444800000 THEN CAST(floor(floor(t_number * 1E3 + 5E-1) / 1E3) AS bigint)
+      WHEN regexp_like(t_text, '^[1-9][0-9]{8,9}([.][0-9]{1,9})?\z') THEN
+        TRY_CAST(regexp_extract(t_text, '^([0-9]+)', 1) || substr(COALESCE(regexp_extract(t_text, '[.]([0-9]+)', 1), '') || '000', 1, 3) AS bigint)
+      WHEN regexp_like(t_text, '^[1-9][0-9]{11,12}([.][0-9]{1,9})?\z') THEN TRY_CAST(regexp_extract(t_text, '^([0-9]+)', 1) AS bigint)
+    END AS t_epoch
   FROM texts
 )
 SELECT
@@ -55,7 +64,11 @@ SELECT
   COALESCE(name, CASE WHEN substr(json_format(x_name), 1, 1) = '"' THEN json_extract_scalar(extra, '$.name') END) AS name,
   COALESCE(
     TRY_CAST(t_short AS timestamp(3)),
-    date_add('minute', CASE WHEN t_sign = '-' THEN t_offset ELSE -t_offset END, TRY_CAST(t_local AS timestamp(3)))
+    date_add('minute', CASE WHEN t_sign = '-' THEN t_offset ELSE -t_offset END, TRY_CAST(t_local AS timestamp(3))),
+    CASE
+      WHEN t_epoch >= 946684800000 AND t_epoch < 4102444800000
+      THEN date_add('millisecond', t_epoch, TIMESTAMP '1970-01-01 00:00:00.000')
+    END
   ) AS in_date,
   COALESCE(detail.message, CASE WHEN substr(json_format(x_message), 1, 1) = '"' THEN json_extract_scalar(extra, '$.detail.message') END) AS message,
   COALESCE(detail.levelname, CASE WHEN substr(json_format(x_levelname), 1, 1) = '"' THEN json_extract_scalar(extra, '$.detail.levelname') END) AS levelname,

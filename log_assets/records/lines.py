@@ -61,14 +61,16 @@ class TooLarge(ValueError):
     """Content grew beyond the limit."""
 
 
-def inflate(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def inflate(pieces: Iterable[bytes], *, padded: bool = False) -> Iterator[bytes]:
     """The content of gzip of any number of members, in pieces of at most a MiB, as they come.
 
-    Raises ValueError when it is no gzip, or is cut short.
+    With `padded`, zeros behind a member are padding. Raises ValueError when it is no gzip, or is cut short.
     """
     current = None
-    for data in pieces:
+    for number, data in enumerate(pieces):
         piece, more = data, False
+        if padded and number and current is None:
+            piece = piece.lstrip(b"\0")
         while piece or more:
             current = current or isal_zlib.decompressobj(_GZIP)
             try:
@@ -79,10 +81,17 @@ def inflate(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 yield content
             if current.eof:
                 piece, more, current = current.unused_data, False, None
+                if padded:
+                    piece = piece.lstrip(b"\0")
             else:
                 piece, more = current.unconsumed_tail, len(content) == _CHUNK
     if current is not None:
         raise ValueError("cut short")
+
+
+def sliced(data: bytes) -> Iterator[bytes]:
+    """Data in pieces for `inflate`: what one of its steps leaves over is copied, and must not be all the rest."""
+    return (data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
 
 
 def gunzip(data: bytes, limit: int | None = None) -> bytes:
@@ -93,8 +102,7 @@ def gunzip(data: bytes, limit: int | None = None) -> bytes:
         ValueError: not gzip, or cut short.
     """
     contents, size = [], 0
-    # Fed in slices: what a step leaves over is copied, and must not be all the rest each time.
-    for content in inflate(data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)):
+    for content in inflate(sliced(data)):
         contents.append(content)
         size += len(content)
         if limit is not None and size > limit:

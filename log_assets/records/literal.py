@@ -161,6 +161,8 @@ class _Scanner:
                 raise Unreadable(Reason.NOT_JSON_VALUE, "bytes")
             if prefix not in ("", "u"):
                 raise Unreadable(Reason.NOT_A_DICT, f"a string with prefix {prefix}")
+            if len(self._word) == quote + 2 and self._text.startswith(self._word[-1], self._end):
+                raise Unreadable(Reason.NOT_A_DICT, "a string in triple quotes")
             parts.append(_ESCAPE.sub(_unescape, self._word[quote + 1 : -1]))
             self._next()
         text = "".join(parts)
@@ -199,6 +201,9 @@ class _Scanner:
 
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
+    if code == "\r":
+        # Python takes it for the end of the line, which goes.
+        raise Unreadable(Reason.NOT_A_DICT, "a line that goes on behind a backslash and CR")
     if code in _ESCAPES:
         return _ESCAPES[code]
     if code[0] in "01234567":

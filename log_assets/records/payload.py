@@ -1,4 +1,5 @@
-"""A token's plaintext → the record: JSON, or the Python repr of a dict, which is what the real source sends.
+"""A token's plaintext → the record: JSON, or the Python repr of a dict, which is what the real source sends; or such a
+text as a JSON string, once more or twice.
 
 It comes from outside, so it is never evaluated. A repr is read by swapping its quotes and parsing JSON where that can't
 change its meaning, and by `literal` where it could.
@@ -24,6 +25,8 @@ Record = dict[str, Any]
 _LONG_NUMBER = re.compile(rb"\d{19}")
 # In a text with none of these, a quote only ever opens or closes a string, and every other word is the same in JSON.
 _UNSAFE_TO_SWAP = (b'"', b"\\", b"True", b"False", b"None", b"true", b"false", b"null")
+# A text of a text of the record.
+_TEXTS = 3
 _SWAP = bytes.maketrans(b"'", b'"')
 
 
@@ -67,9 +70,19 @@ def _fast(text: bytes) -> Record | None:
 
 def _exact(text: bytes) -> Record:
     try:
-        decoded = text.decode()
+        found: Any = text.decode()
     except UnicodeDecodeError:
         raise Unreadable(Reason.NOT_A_DICT, "not UTF-8") from None
+    for _ in range(_TEXTS):
+        found = _value(found)
+        if not isinstance(found, str):
+            break
+    if not isinstance(found, dict):
+        raise Unreadable(Reason.NOT_A_DICT, f"a {type(found).__name__}")
+    return found
+
+
+def _value(decoded: str) -> Any:
     try:
         found = json.loads(
             decoded, parse_constant=_no_constant, parse_int=literal.integer, parse_float=literal.floating
@@ -79,8 +92,6 @@ def _exact(text: bytes) -> Record:
         raise Unreadable(Reason.TOO_LARGE, f"nested more than {MAX_DEPTH} deep") from None
     except ValueError:
         found = literal.read(decoded)
-    if not isinstance(found, dict):
-        raise Unreadable(Reason.NOT_A_DICT, f"a {type(found).__name__}")
     return found
 
 

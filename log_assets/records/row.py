@@ -12,6 +12,7 @@ every depth, floats as Python writes them. Equal records make equal lines. Any c
 from __future__ import annotations
 
 import json
+import math
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
@@ -46,7 +47,15 @@ _METHODS = {"GET": 1, "POST": 2}
 _METHODS_BACK = {number: name for name, number in _METHODS.items()}
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SHORT_ID = re.compile(r"[A-Za-z0-9_-]{44}")
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))?", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
+)
+# Seconds of 2000 to 2099 since 1970 have nine or ten digits, milliseconds three more.
+_EPOCH = re.compile(r"([1-9]\d{8,9}|[1-9]\d{11,12})(?:\.(\d{1,9}))?", re.ASCII)
+EPOCH_SECONDS = (946_684_800, 4_102_444_800)
+"""The beginning of the years 2000 and 2100."""
+
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTENABLE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _SHORT_DATE = re.compile(r"\d{15}", re.ASCII)
 _MIN_ID, _MAX_ID = -(2**63), 2**63 - 1
@@ -77,7 +86,7 @@ def encode(records: Sequence[Record | Reject], landed: datetime) -> list[Row | R
             continue
         moment = event_time(record.get("inDate"))
         if moment is None:
-            rows.append(Reject(Reason.NO_IN_DATE, "missing" if "inDate" not in record else "no ISO 8601 time"))
+            rows.append(Reject(Reason.NO_IN_DATE, "missing" if "inDate" not in record else "no time that is known"))
         elif moment > latest:
             rows.append(Reject(Reason.FUTURE))
         else:
@@ -95,21 +104,51 @@ def reencode(lines: Sequence[bytes]) -> list[bytes]:
     return [_line(record) for record in restore(lines)]
 
 
-def event_time(text: object) -> datetime | None:
-    """An `inDate` in UTC, cut to microseconds; None when it is no ISO 8601 time as the source writes it.
+def event_time(value: object) -> datetime | None:
+    """An `inDate` in UTC, cut to microseconds; None when it is no time in a form that sources write.
 
-    `YYYY-MM-DDTHH:MM:SS`, 1 to 9 digits of fraction, then ``Z``, ``±HH:MM`` or nothing (UTC); checked against the
-    calendar.
+    `YYYY-MM-DDTHH:MM:SS` (or a space for the T), a point or comma and 1 to 9 digits, then ``Z``, ``±HH:MM``, ``±HHMM``,
+    ``±HH`` or nothing (UTC), checked against the calendar; or seconds or milliseconds since 1970, of the years 2000 to
+    2099, as a number or its digits.
     """
-    if not isinstance(text, str) or not (match := _ISO.fullmatch(text)):
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _epoch_time(value)
+    if not isinstance(value, str):
+        return None
+    if match := _EPOCH.fullmatch(value):
+        whole, fraction = match.groups()
+        milliseconds = len(whole) > len(str(EPOCH_SECONDS[1]))
+        digits = whole + (fraction or "").ljust(6, "0")[: 3 if milliseconds else 6]
+        return _since_1970(int(digits))
+    return _iso_time(value)
+
+
+def _epoch_time(number: float) -> datetime | None:
+    first, end = EPOCH_SECONDS
+    for scale in (1, 1000):
+        if first * scale <= number < end * scale:
+            # By floating point, as every engine reads a number of JSON: 2000 to 2099 has no more than 53 bits of them.
+            return _since_1970(math.floor(float(number) * (1_000_000 // scale) + 0.5))
+    return None
+
+
+def _since_1970(microseconds: int) -> datetime | None:
+    first, end = EPOCH_SECONDS
+    if not first * 1_000_000 <= microseconds < end * 1_000_000:
+        return None
+    return _UNIX + timedelta(microseconds=microseconds)
+
+
+def _iso_time(text: str) -> datetime | None:
+    if not (match := _ISO.fullmatch(text)):
         return None
     *date, fraction, sign, hours, minutes = match.groups()
-    if sign and (int(hours) > 23 or int(minutes) > 59):
+    if sign and (int(hours) > 23 or int(minutes or 0) > 59):
         return None
     try:
         moment = datetime(*map(int, date), int((fraction or "").ljust(6, "0")[:6]), tzinfo=UTC)  # type: ignore[misc,arg-type]
         if sign:
-            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
             moment = moment + offset if sign == "-" else moment - offset
     except (ValueError, OverflowError):
         return None

@@ -13,13 +13,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from log_assets.errors import SettingError, SourceError, shown
-from log_assets.records import lines
-from log_assets.records.envelope import MAX_BODY
+from log_assets.records import body, lines
+from log_assets.records.body import MAX_BODY
 from log_assets.retries import Transient, retrying
 from log_assets.source import Body
 
 _REDIRECTS = 5
 _LEAST_RANGE = timedelta(seconds=1)
+_GOOD = frozenset({httpx.codes.OK, httpx.codes.NON_AUTHORITATIVE_INFORMATION, httpx.codes.NO_CONTENT})
 _SERVER_ERRORS = frozenset({429, *range(500, 600)})
 _RANGE_NOW = timedelta(minutes=2)
 
@@ -41,6 +42,14 @@ class _TooLarge(SourceError):
 
 class _Transient(Transient, SourceError):
     """A fault that may be over at the next try."""
+
+
+class _Broken(_Transient):
+    """An answer in gzip that cannot be unpacked whole, as it came."""
+
+    def __init__(self, text: str, content: bytes) -> None:
+        super().__init__(text)
+        self.content = content
 
 
 class HttpSource:
@@ -79,7 +88,12 @@ class HttpSource:
             now = datetime.now(UTC)
             yield from self.history(now - _RANGE_NOW, now)
         else:
-            yield Body(self._get(self._template), self.url)
+            try:
+                content = self._get(self._template)
+            except _Broken as error:
+                # It is gone at the next poll: what can be read of it is.
+                content = error.content
+            yield Body(content, self.url)
 
     def history(self, start: datetime, end: datetime) -> Iterator[Body]:
         if not self.has_history:
@@ -160,7 +174,7 @@ class HttpSource:
             raise _Transient(
                 f"{self.url} answered {status}: its server is in trouble or wants fewer requests; try later"
             )
-        if status != httpx.codes.OK:
+        if status not in _GOOD:
             raise SourceError(f"{self.url} answered {status}: check SOURCE_URL and its credentials")
 
     def _redirected(self, url: str, response: httpx.Response) -> str:
@@ -185,17 +199,14 @@ class HttpSource:
                 raise self._too_slow()
             if self._stopped.is_set():
                 raise SourceError(f"{self.url} is not asked any more: stopped")
-        encoding = response.headers.get("content-encoding", "identity").lower()
-        if encoding == "identity":
-            return bytes(content)
-        if encoding != "gzip":
-            raise SourceError(f"{self.url} answered in {encoding}, which was not asked for: only gzip is read")
+        # Headers say gzip where there is none, and nothing where there is: the content tells.
         try:
-            return lines.gunzip(bytes(content), self._limits.max_body)
+            opened = body.unpacked(bytes(content), self._limits.max_body)
         except lines.TooLarge:
             raise self._too_large() from None
-        except ValueError as error:
-            raise _Transient(f"{self.url} answered with gzip that is {error}; try later") from None
+        if opened.fault:
+            raise _Broken(f"{self.url} answered with {opened.fault}; try later", bytes(content))
+        return opened.content
 
     def _too_slow(self) -> _Transient:
         return _Transient(f"{self.url} took longer than {self._limits.whole:g} s for one answer; try later")

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from log_assets.errors import LogAssetsError, failure_of
 from log_assets.hour import Clock, Hour
 from log_assets.lake import Lake, layout
 from log_assets.records import codec, envelope, ids, lines, row
-from log_assets.records.envelope import MAX_BODY, Unread
+from log_assets.records.body import MAX_BODY
+from log_assets.records.envelope import Unread
 from log_assets.records.ids import Ids
 from log_assets.records.reject import Reason
 from log_assets.records.token import Keyring
@@ -191,9 +193,18 @@ def fetch(
     return capture_all(lake, bodies, now, known, partial(_transform_one, done, lake, keyring)), done
 
 
+def _as_json(item: Any) -> Any:
+    """An item as JSON can hold it: as its text where it holds NaN, which is none."""
+    try:
+        json.dumps(item, allow_nan=False)
+    except ValueError:
+        return json.dumps(item)
+    return item
+
+
 def _put_rejects(lake: Lake, window: str, rejects: Sequence[Unread], body: bytes) -> str:
     try:
-        told = [{"reason": reject.reason, "detail": reject.detail, "item": item} for reject, item in rejects]
+        told = [{"reason": reject.reason, "detail": reject.detail, "item": _as_json(item)} for reject, item in rejects]
         content = b"".join(json.dumps(one).encode() + b"\n" for one in told)
     except RecursionError:
         # Read by one parser, and too deep for any writer: the text of the whole body stands for its items.
