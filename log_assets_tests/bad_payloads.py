@@ -1,5 +1,7 @@
 """Plaintexts that are no record, each with the reason for which it is rejected."""
 
+import json
+
 from log_assets.records.reject import Reason
 
 NESTED = 100_000
@@ -21,6 +23,18 @@ BAD = {
     "nan, repr": (b"{'a': nan}", Reason.NOT_JSON_VALUE),
     "-inf, repr": (b"{'a': -inf}", Reason.NOT_JSON_VALUE),
     "Infinity, JSON": (b'{"a": -Infinity}', Reason.NOT_JSON_VALUE),
+    "triple quotes": (b"{'a': '''x'''}", Reason.NOT_A_DICT),
+    "triple quotes around a quote": (b"{'a': '''x'y'''}", Reason.NOT_A_DICT),
+    "triple double quotes behind a text": (b"{'a': 'x' " + b'""""""' + b"}", Reason.NOT_A_DICT),
+    "a line that goes on behind backslash and CR": (b"{'a': 'x\\\ry'}", Reason.NOT_A_DICT),
+    "a line that goes on behind backslash and CR LF": (b"{'a': 'x\\\r\ny'}", Reason.NOT_A_DICT),
+    "a text that holds a list": (b'"[1]"', Reason.NOT_A_DICT),
+    "a text in which brackets are escaped": (
+        json.dumps('{"a": ' + "[" * 65 + "]" * 65 + "}").replace("[", "\\u005b").encode(),
+        Reason.TOO_LARGE,
+    ),
+    "a text of texts of texts": (json.dumps(json.dumps(json.dumps('{"a": 1}'))).encode(), Reason.NOT_A_DICT),
+    "a text in a repr that holds no record": (b"'plain'", Reason.NOT_A_DICT),
     "bytes": (b"{'a': b'x'}", Reason.NOT_JSON_VALUE),
     "a set": (b"{'a': {1, 2}}", Reason.NOT_JSON_VALUE),
     "a tuple": (b"{'a': (1, 2)}", Reason.NOT_JSON_VALUE),

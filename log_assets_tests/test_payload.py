@@ -41,7 +41,21 @@ LITERALS = st.recursive(
             [r"'\d'", r"'\x41'", r"'\u00e9'", r"'\U0001F600'", r"'\101'", r"'\ud800'", r"'\N{DASH}'", "''"]
         ),
         st.sampled_from(
-            ["'it\"s'", '"it\'s"', r"'it\'s'", "'a\\\nb'", "'''abc'''", "...", "'#'", "1+2j", "{1, 2}", "()"]
+            [
+                "'it\"s'",
+                '"it\'s"',
+                r"'it\'s'",
+                "'a\\\nb'",
+                "'a\\\rb'",
+                "'''abc'''",
+                "'''a'b'''",
+                "'a''b'",
+                "...",
+                "'#'",
+                "1+2j",
+                "{1, 2}",
+                "()",
+            ]
         ),
         TEXTS.map(repr),
         st.integers().map(repr),
@@ -99,6 +113,13 @@ def test_no_text_raises(text: bytes) -> None:
         ("{'a': 18446744073709551616}", {"a": 2**64}),
         ("{'a': 2.0, 'b': 2, 'c': True, 'd': -0.0}", {"a": 2.0, "b": 2, "c": True, "d": -0.0}),
         ("{}", {}),
+        # A text that holds the record, in either spelling, once or twice.
+        (json.dumps('{"a": "it\'s", "b": 2.0}'), {"a": "it's", "b": 2.0}),
+        (json.dumps("{'a': 'say \"no\"'}"), {"a": 'say "no"'}),
+        (repr('{"a": null}'), {"a": None}),
+        (json.dumps(json.dumps('{"a": 1}')), {"a": 1}),
+        ("{'a': 'x' 'y'}", {"a": "xy"}),
+        ("{'a': '' 'y'}", {"a": "y"}),
     ],
 )
 def test_the_meaning_is_kept(text: str, expected: dict[str, Any]) -> None:

@@ -44,8 +44,10 @@ def _parse(text: bytes) -> Record | Reject:
     try:
         record = _fast(text)
         if record is None:
+            # Its brackets may be escaped, where it is a text in a text.
             record = _exact(text)
-        if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+            _check_depth(record)
+        elif text.count(b"[") + text.count(b"{") > MAX_DEPTH:
             _check_depth(record)
     except Unreadable as error:
         return error.reject

@@ -30,7 +30,7 @@ MAX_PLAINTEXT = 1 << 20
 """Bytes of plaintext; a longer one is rejected before it is decrypted."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
-_UNPADDED = re.compile(rb"[A-Za-z0-9_-]+")
+_UNPADDED = re.compile(rb"([A-Za-z0-9_-]+)={0,2}")
 _BLOCK = 16
 _VERSION = 0x80
 _VERSIONS = {_VERSION}
@@ -154,8 +154,8 @@ def _decode_exactly(token: object) -> bytes | Reject:
         return _TOO_LARGE
     try:
         text = token.encode("ascii")
-        if _UNPADDED.fullmatch(text):
-            text += b"=" * (-len(text) % 4)
+        if match := _UNPADDED.fullmatch(text):
+            text = match[1] + b"=" * (-len(match[1]) % 4)
         data = base64.urlsafe_b64decode(text)
     except (binascii.Error, UnicodeEncodeError):
         return _NOT_BASE64
