@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format reference template test-slow test-trino test-browser aws-local bench install \
+.PHONY: help demo test lint format reference template test-slow test-trino test-browser fuzz aws-local bench install \
 	clean-demo clean
 
 help:
@@ -49,6 +49,10 @@ test-trino: $(STAMP) ## the AWS layer's SQL on a real Trino, the DDL in Hive's p
 
 test-browser: $(STAMP) ## the UI in Chromium
 	$(BIN)/pytest -m browser
+
+fuzz: $(STAMP) ## bodies, tokens and payloads against slower readers: 250,000 cases, 5 minutes (SEED=, CASES=, CASE=)
+	@$(BIN)/python -m log_assets_tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(CASES),--cases $(CASES)) \
+		$(if $(CASE),--case $(CASE))
 
 aws-local: $(STAMP) ## S3, Glue, Trino and Athena on this machine, until Ctrl+C (Java 24+, Maven)
 	@$(BIN)/python -m log_assets_tests.aws_local

@@ -1,7 +1,8 @@
 """A Python literal, as far as JSON can hold it: the exact reader behind `payload`, for text from outside.
 
 It is never evaluated, and costs bounded time and memory: `ast.literal_eval` takes half a gigabyte for a hostile
-megabyte. What is accepted, `ast.literal_eval` reads the same; the tests hold that.
+megabyte. What is accepted, `ast.literal_eval` reads the same, or refuses for a bare NUL or CR within a string, which
+can only mean itself; the tests hold that.
 """
 
 from __future__ import annotations
