@@ -36,7 +36,7 @@ format: $(STAMP) ## what ruff can repair by itself
 	$(BIN)/ruff format .
 
 reference: $(STAMP) ## docs/options.md, from the commands' own help
-	$(BIN)/python -m log_assets_tests.options
+	$(BIN)/python -m log_assets_tests.options > docs/options.md
 
 template: $(STAMP) ## the parts of deploy/template.yaml that come from athena_sql/
 	$(BIN)/python deploy/generate.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -41,4 +42,4 @@ behind the code. Settings come from the environment and `.env`: see the [README]
 """
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    sys.stdout.write(page())

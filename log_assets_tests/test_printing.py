@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from datetime import UTC, date, datetime, time
@@ -111,3 +113,23 @@ def test_restore_escapes_and_loses_nothing(shell: Shell) -> None:
     assert "\x1b" not in said
     assert "\x9b" not in said
     assert json.loads(said) == record(1, activity=HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "'\t=1"), (" =1", "' =1"),
+        ("\r=1", "'\r=1"), ("\n=1", "'\n=1"), ("\uff1d1", "'\uff1d1"), ("a=1", "a=1"), ("", ""), ("'=1", "'=1"),
+        ("1-1", "1-1"),
+    ],
+)  # fmt: skip
+def test_csv_for_a_spreadsheet_holds_no_formula(
+    text: str, written: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    table = pa.table({"a": [text, None], "n": [-1, 2], "list": [["=1"], None]})
+    show(table, "csv", spreadsheet=True)
+    rows = list(csv.reader(io.StringIO(capfdbinary.readouterr().out.decode(), newline="")))
+    assert rows[1] == [written, "-1", '["=1"]']
+    show(table, "csv")
+    rows = list(csv.reader(io.StringIO(capfdbinary.readouterr().out.decode(), newline="")))
+    assert rows[1][0] == text

@@ -141,16 +141,21 @@ def backfill(first: Hour, last: Hour) -> None:
 @main.command()
 @click.argument("sql", required=False)
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
+@click.option(
+    "--spreadsheet", is_flag=True, help="CSV in which no text is a formula: one that begins like it gets a '."
+)
 @click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of a saved query.")
 @click.option("--list", "listing", is_flag=True, help="Show the saved queries and their parameters.")
-def query(sql: str | None, form: Format, given: tuple[str, ...], listing: bool) -> None:
+def query(sql: str | None, form: Format, spreadsheet: bool, given: tuple[str, ...], listing: bool) -> None:
     """Run SQL (one SELECT, over the view logs or the table compact_logs), or a saved query by its name."""
     from log_assets.commands import query as run
 
+    if spreadsheet and form != "csv":
+        raise click.UsageError("--spreadsheet goes with --format csv")
     if listing:
         run.list_queries()
     elif sql:
-        run.query(_ports(), sql, given, form)
+        run.query(_ports(), sql, given, form, spreadsheet=spreadsheet)
     else:
         raise click.UsageError("give a SELECT, or the name of a saved query (--list shows them)")
 

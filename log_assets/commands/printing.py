@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "csv", "json"]
 
+# What OWASP names: spreadsheets drop white space before it, and take a full-width sign for the plain one.
+_FORMULA = r"\A[\s\x00-\x20]*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]|\A[\t\r\n]"
 _STATUS = ("hour", "records", "bytes", "first_record_id", "last_record_id", "missing", "conflicts")
 
 
-def show(table: pa.Table, form: Format) -> None:
-    """Print a query's rows: `table`, `csv` (NULL is nothing, an empty text is ``""``) or `json` (a list of objects)."""
+def show(table: pa.Table, form: Format, *, spreadsheet: bool = False) -> None:
+    """Print a query's rows: `table`, `csv` (NULL is nothing, an empty text is ``""``) or `json` (a list of objects).
+
+    With `spreadsheet`, CSV is no longer lossless: a text that a spreadsheet takes for a formula gets a ``'`` before it.
+    """
     if form == "csv":
-        _write_csv(table)
+        _write_csv(table, _FORMULA if spreadsheet else None)
     elif form == "json":
         _write_json(table.to_pylist())
     else:
@@ -63,15 +68,19 @@ def show_status(status: Status, form: Format) -> None:
         click.echo(problem)
 
 
-def _write_csv(table: pa.Table) -> None:
+def _write_csv(table: pa.Table, formula: str | None = None) -> None:
     import pyarrow as pa
-    from pyarrow import csv
+    from pyarrow import compute, csv
 
     # CSV has no lists, structs or bytes, and Arrow writes none: they become text as JSON and hex are.
-    for position, column in enumerate(table.columns):
+    for position, name in enumerate(table.column_names):
+        column = table.column(position)
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             texts = [None if value is None else _text(value) for value in column.to_pylist()]
-            table = table.set_column(position, table.field(position).name, pa.array(texts, pa.string()))
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        if formula is not None and pa.types.is_string(column.type):
+            column = compute.replace_substring_regex(column, formula, r"'\0")
+        table = table.set_column(position, name, column)
     sys.stdout.flush()
     csv.write_csv(table, sys.stdout.buffer)
     sys.stdout.buffer.flush()

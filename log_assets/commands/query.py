@@ -19,7 +19,7 @@ def list_queries() -> None:
             click.echo(f"    -p {parameter.name}={parameter.default}  {parameter.description}")
 
 
-def query(ports: Ports, sql: str, given: Sequence[str], form: printing.Format) -> None:
+def query(ports: Ports, sql: str, given: Sequence[str], form: printing.Format, *, spreadsheet: bool = False) -> None:
     """Run and print one query.
 
     Args:
@@ -27,6 +27,7 @@ def query(ports: Ports, sql: str, given: Sequence[str], form: printing.Format) -
         sql: a SELECT, or a saved query's name.
         given: parameters of a saved query, each ``NAME=VALUE``.
         form: how rows are printed.
+        spreadsheet: whether texts in CSV are kept from being formulas.
 
     Raises:
         click.UsageError: a parameter is malformed or goes with no saved query, or there is no query of that name.
@@ -45,5 +46,5 @@ def query(ports: Ports, sql: str, given: Sequence[str], form: printing.Format) -
     elif " " not in sql.strip():
         raise click.UsageError(f"there is no saved query {sql!r} (--list shows them)")
     result = ports.query().run(sql, parameters)
-    printing.show(result.table, form)
+    printing.show(result.table, form, spreadsheet=spreadsheet)
     click.echo(f"{result.table.num_rows} rows, {result.bytes_scanned:,} bytes scanned", err=True)
