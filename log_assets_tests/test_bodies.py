@@ -69,6 +69,7 @@ BROKEN: dict[str, tuple[bytes, int, list[str]]] = {
         ["the list breaks off", "gzip that is cut short"],
     ),
     "gzip with something else behind it": (gzip.compress(LIST.encode()) + b"trailer", 4, ["gzip that is "]),
+    "UTF-16 that is cut within a letter": (LIST.encode("utf-16")[:-41], 3, ["the list breaks off"]),
     "HTML": (b"<html>\n<p>maintenance</p>\n</html>", 0, ["neither JSON nor JSON a line"]),
     "brotli": (b"\x1b\x02\x00\xf8\x05[1]\xff\x03", 0, ["neither JSON nor gzip: not UTF-8"]),
     "zstd": (b"\x28\xb5\x2f\xfd\x04\x00", 0, ["neither JSON nor gzip: zstd"]),

@@ -187,6 +187,8 @@ def test_hours_at_the_ends_of_time(place: Place) -> None:
                 1709208000.25,
                 1709208000250.9,
                 1709208000.9999999,
+                # Rounded to microseconds before it is cut to milliseconds.
+                3027316281.5549994,
                 "1709208000",
                 "1709208000.123456789",
                 "1709208000123",

@@ -113,6 +113,12 @@ def test_seconds_and_milliseconds_since_1970_are_times(value: float | str) -> No
     assert row.hour_of_line(line_) == Hour.of(found)
 
 
+def test_a_number_of_seconds_is_rounded_to_microseconds() -> None:
+    moment = row.event_time(3027316281.5549994)
+    assert moment is not None
+    assert moment.microsecond == 555000
+
+
 def test_the_first_real_record_makes_this_line() -> None:
     assert line(real_records()[0]) == LINE_OF_THE_FIRST
 

@@ -6,7 +6,6 @@ like gzip.
 
 from __future__ import annotations
 
-import codecs
 import json
 from dataclasses import dataclass
 
@@ -54,12 +53,12 @@ def unpacked(body: bytes, limit: int = MAX_BODY) -> Unpacked:
 
 
 def text_of(content: bytes) -> str:
-    """Content as text, without its BOM. Bytes that are no UTF-8 stay, as half surrogates; UTF-16 breaks off whole."""
+    """Content as text. Bytes that are no UTF-8 stay, as half surrogates; half a unit of UTF-16 becomes a mark."""
     encoding = json.detect_encoding(content)
     # Without a BOM it is guessed from where the first zeros stand; of JSON in UTF-16 half of the bytes are.
     guessed = encoding[-3:] in ("-le", "-be")
     if encoding.startswith("utf-8") or (guessed and 4 * content.count(0) < len(content)):
-        return content.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
+        return content.decode(errors="surrogateescape")
     return content.decode(encoding, "replace")
 
 
