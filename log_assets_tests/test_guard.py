@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPMessage
 from itertools import product
@@ -195,7 +198,7 @@ def test_what_is_refused_is_told_in_one_line(ui: Ui, header: Header, hint: str) 
     assert "evil" not in answer.text
 
 
-@pytest.mark.parametrize("name", [*LOOPBACK, NAMED, "OTHER.example.com", "LocalHost"])
+@pytest.mark.parametrize("name", [*sorted(LOOPBACK), NAMED, "OTHER.example.com", "LocalHost"])
 def test_the_ui_is_served_under_its_names(ui: Ui, name: str) -> None:
     """On this machine, through a tunnel from another port, and behind a proxy that ends TLS."""
     query = asked("{ version }")
@@ -282,6 +285,26 @@ def test_a_refused_websocket_is_told_why(ui: Ui) -> None:
         opened(ui, "http://evil.example")
     assert caught.value.response.status_code == 403
     assert b"ALLOWED_HOSTS" in bytes(caught.value.response.body or b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "QUERY"])
+@pytest.mark.parametrize("path", ["/graphql", "/", "/report_asset_check/raw_logs"])
+def test_no_other_method_reaches_dagster(method: str, path: str) -> None:
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    found = refusal({"type": "http", "method": method, "path": path, "headers": headers}, LOOPBACK)
+    assert found is not None
+    assert found.status == 405
+
+
+def test_the_images_health_check_is_answered(ui: Ui) -> None:
+    text = (Path(__file__).parent.parent / "deploy/Containerfile").read_text()
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", text, re.MULTILINE)
+    program, *arguments = json.loads(command.replace(":3000/", f":{ui.port}/"))
+    assert program == "python"
+    subprocess.run([sys.executable, *arguments], check=True)
+    nowhere = [one.replace(str(ui.port), "1") for one in arguments]
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run([sys.executable, *nowhere], check=True, capture_output=True)
 
 
 NAMES = ["127.0.0.1", "localhost", "[::1]", NAMED, "evil.example"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from log_assets.commands.supervisor import Program
+from log_assets.defs.private import DAEMON_MODULE
 from log_assets_tests.shell import Shell
 from log_assets_tests.ui import LAUNCH, environment_of, free_port, running, typed
 
@@ -55,7 +56,7 @@ def test_a_run_that_the_ui_launches_is_the_daemons(tmp_path: Path) -> None:
     assert "f_key=" in (tmp_path / ".env").read_text()
     with running(tmp_path, environment, "up") as ui:
         programs = {" ".join(one.cmdline()[2:4]): one for one in ui.process.children()}
-        (daemon,) = [one for name, one in programs.items() if name.startswith("dagster._daemon")]
+        (daemon,) = [one for name, one in programs.items() if name.startswith(DAEMON_MODULE)]
         web = programs["log_assets web"]
         assert len(web.children(recursive=True)) >= 1
         for process in (web, *web.children(recursive=True)):
