@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format reference template test-slow test-trino test-browser fuzz aws-local bench install \
-	clean-demo clean
+.PHONY: help demo test lint format reference template requirements test-slow test-trino test-browser fuzz aws-local \
+	bench install clean-demo clean
 
 help:
 	@echo 'The first target that is made also installs, into $(VENV): 1 to 2 minutes. Needs Python 3.11+, make and git.'
@@ -40,6 +40,13 @@ reference: $(STAMP) ## docs/options.md, from the commands' own help
 
 template: $(STAMP) ## the parts of deploy/template.yaml that come from athena_sql/
 	$(BIN)/python deploy/generate.py
+
+# setuptools builds the package itself. What the image is made of is what constraints.txt pins, file by file.
+requirements: $(STAMP) ## deploy/requirements.txt, the image's, from constraints.txt, with hashes (asks the registry)
+	echo setuptools | $(BIN)/uv pip compile --quiet - pyproject.toml --extra postgres -c constraints.txt \
+		--generate-hashes --no-emit-index-url --no-strip-extras --no-annotate --python-version 3.11 \
+		--python-platform x86_64-unknown-linux-gnu --custom-compile-command 'make requirements' \
+		-o deploy/requirements.txt
 
 test-slow: $(STAMP) ## a kill at every write, concurrency, a real daemon, 720 hours: 15 minutes
 	$(BIN)/pytest -n 2 -m slow

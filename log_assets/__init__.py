@@ -4,6 +4,7 @@ The house, from roof to ground; imports point downwards only (a test holds both 
 
     __main__                `python -m log_assets`
     commands/               all that a terminal sees
+    web/                    what a browser reaches: a guard, and Dagster's webserver behind it
     definitions             the only place that wires Dagster's parts together
     defs/                   all that knows Dagster
     ports                   the settings' URLs → adapters, each imported when it is asked for

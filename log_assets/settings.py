@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 from dotenv import load_dotenv
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from log_assets.errors import HourError, SettingError
 from log_assets.hour import Hour
@@ -21,6 +22,9 @@ DOTENV = ".env"
 DEMO_SOURCE = "demo://"
 DEFAULT_DAYS = 7
 
+WITHOUT_KEY = "LOG_ASSETS_WITHOUT_KEY"
+"""Set by the web server for itself and all that it starts: `f_key` reaches none of them, from wherever it may come."""
+
 
 def _hour(value: object) -> Hour | None:
     if value is None or value == "":
@@ -29,6 +33,18 @@ def _hour(value: object) -> Hour | None:
         return Hour(str(value))
     except HourError as error:
         raise ValueError(str(error)) from None
+
+
+_HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.ASCII)
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    # The default comes here too, as it is.
+    given = value.split(",") if isinstance(value, str) else ()
+    names = tuple(name.strip().lower() for name in given if name.strip())
+    if not all(_HOST.fullmatch(name) for name in names):
+        raise ValueError("write names with commas between, without scheme, port or *, like logs.example.com")
+    return names
 
 
 class Settings(BaseSettings):
@@ -65,10 +81,16 @@ class Settings(BaseSettings):
     source_allow_http: bool = Field(
         False, alias="SOURCE_ALLOW_HTTP", description="1 allows a source without https on another host"
     )
-
     workers: int | None = Field(
         None, alias="WORKERS", ge=1, description="processes that read and compact; default: as many as there are cores"
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = Field(
+        (),
+        alias="ALLOWED_HOSTS",
+        description="names under which the UI may be asked for, besides this machine's own; with commas between",
+    )
+    # Nobody's to set, so it has no description.
+    without_key: bool = Field(False, alias=WITHOUT_KEY)
 
     @classmethod
     def settings_customise_sources(
@@ -91,6 +113,8 @@ class Settings(BaseSettings):
             SettingError: a setting is malformed; the text names the variable, never its value.
         """
         load_dotenv(Path.cwd() / DOTENV, override=False)
+        if os.environ.get(WITHOUT_KEY):
+            os.environ.pop("f_key", None)
         # An empty variable is one that isn't set: compose files and unit files write them so.
         empty = [name for name in cls.variables() if os.environ.get(name) == ""]
         for name in empty:
@@ -112,8 +136,9 @@ class Settings(BaseSettings):
 
     @classmethod
     def variables(cls) -> dict[str, str]:
-        """Every environment variable with its description."""
-        return {field.alias or name: field.description or "" for name, field in cls.model_fields.items()}
+        """Every environment variable that somebody may set, with its description."""
+        fields = cls.model_fields.items()
+        return {field.alias or name: field.description for name, field in fields if field.description}
 
     @property
     def is_demo(self) -> bool:
@@ -126,6 +151,10 @@ class Settings(BaseSettings):
 
     def keyring(self) -> Keyring:
         """Raises `SettingError` when `f_key` is missing or malformed."""
+        if self.f_key is None and self.without_key:
+            raise SettingError(
+                "the web server is given no key: what needs one is done by the daemon, in runs and ticks"
+            )
         if self.f_key is None:
             where = "run log-assets init" if self.is_demo else f"put f_key=… into {DOTENV} or the environment"
             raise SettingError(f"f_key is not set, so nothing can be decrypted (capture goes on without it): {where}")

@@ -27,6 +27,7 @@ class Request:
     target: str
     agent: str
     body: bytes
+    if_none_match: str | None = None
 
 
 class Tap:
@@ -48,6 +49,7 @@ class Tap:
                 environ.get("HTTP_X_AMZ_TARGET", ""),
                 environ.get("HTTP_USER_AGENT", ""),
                 body,
+                environ.get("HTTP_IF_NONE_MATCH"),
             )
             for listener in _listeners:
                 listener(request)
@@ -120,7 +122,8 @@ def _s3(request: Request) -> Iterator[Call]:
         case (("GET" | "HEAD"), True) if not query or set(query) <= {"partNumber", "x-id"}:
             yield Call("s3:GetObject", f"{_S3_ROOT}{bucket}/{key}")
         case "PUT", True if not query or set(query) <= {"x-id"}:
-            yield Call("s3:PutObject", f"{_S3_ROOT}{bucket}/{key}")
+            context = {} if request.if_none_match is None else {"s3:if-none-match": request.if_none_match}
+            yield Call("s3:PutObject", f"{_S3_ROOT}{bucket}/{key}", context)
         case "DELETE", True if not query:
             yield Call("s3:DeleteObject", f"{_S3_ROOT}{bucket}/{key}")
         case _:

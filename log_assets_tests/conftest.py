@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from log_assets.records.token import Keyring
+from log_assets.settings import WITHOUT_KEY
 from log_assets_tests.account import Account
 from log_assets_tests.athena_server import AthenaServer, WorkGroup, athena
 from log_assets_tests.aws_local import CREDENTIALS, moto
@@ -149,7 +150,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the shell's, and no `.env` of the checkout's, reaches a test."""
     for name in ("SOURCE_URL", "f_key", "LAKE_URL", "CATALOG_URL", "QUERY_URL", "LOG_ASSETS_HOME", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("START_HOUR", "REFRESH_MINUTES", "SOURCE_ALLOW_HTTP", "WORKERS"):
+    for name in ("START_HOUR", "REFRESH_MINUTES", "SOURCE_ALLOW_HTTP", "WORKERS", "ALLOWED_HOSTS", WITHOUT_KEY):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

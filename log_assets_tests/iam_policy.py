@@ -7,7 +7,7 @@ allows it and none denies it. Actions match without regard to case, resources to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,7 @@ def _effects(policy: Policy, call: Call) -> Iterable[str]:
 
 
 def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Every operator and key must hold, for one of its values; a key that the request lacks never does."""
+    """Every operator and key must hold, for one of its values; a key that the request lacks holds for Null alone."""
     for operator, keys in conditions.items():
         test = _OPERATORS.get(operator)
         if test is None:
@@ -62,7 +62,10 @@ def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, st
         for key, values in keys.items():
             if key not in _KEYS:
                 raise ValueError(f"the condition key {key} is not understood here")
-            if key not in context or not any(test(value, context[key]) for value in _texts(values)):
+            if operator == "Null":
+                if (key not in context) is not (values == "true"):
+                    return False
+            elif key not in context or not any(test(value, context[key]) for value in _texts(values)):
                 return False
     return True
 
@@ -74,12 +77,14 @@ def _like(pattern: str, text: str) -> bool:
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
-_OPERATORS = {
+_OPERATORS: dict[str, Callable[[str, str], bool]] = {
+    # Whether the key is absent, whatever its value would be.
+    "Null": lambda wanted, found: False,
     "StringLike": _like,
     "StringEquals": lambda wanted, found: wanted == found,
     "Bool": lambda wanted, found: wanted.lower() == found.lower(),
 }
-_KEYS = {"s3:prefix", "aws:SecureTransport"}
+_KEYS = {"s3:prefix", "s3:if-none-match", "aws:SecureTransport"}
 
 
 def _texts(value: str | Sequence[str]) -> Sequence[str]:

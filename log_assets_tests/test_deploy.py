@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import uuid
 from dataclasses import replace
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ import yaml
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from dagster_postgres import DagsterPostgresStorage
-from dagster_webserver.cli import create_dagster_webserver_cli
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from sqlglot import exp
 
 from log_assets.catalog.glue import open_glue
@@ -113,15 +116,26 @@ def test_a_default_stays_a_value_whatever_it_holds() -> None:
     assert hostile in [one.this for one in tree.find_all(exp.Literal)]
 
 
-def test_the_bucket_is_private_encrypted_and_forgets_raw_and_results_only(template: Template) -> None:
+def test_the_bucket_is_private_and_encrypted(template: Template) -> None:
     bucket = template.resource("Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert {one["Prefix"] for one in rules} == {"lake/raw/", "athena-results/"}
     for name in ("Bucket", "Key"):
         assert template.document["Resources"][name]["DeletionPolicy"] == "Retain"
+
+
+def test_the_bucket_forgets_raw_results_and_what_was_printed_and_keeps_versions_a_while(template: Template) -> None:
+    bucket = template.resource("Bucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = {one.get("Prefix", ""): one for one in bucket["LifecycleConfiguration"]["Rules"]}
+    assert {one["Status"] for one in rules.values()} == {"Enabled"}
+    expired = {prefix: int(one["ExpirationInDays"]) for prefix, one in rules.items() if "ExpirationInDays" in one}
+    assert expired == {"lake/raw/": 365, "athena-results/": 7, "dagster-logs/": 30, "lake/compute-logs/": 30}
+    everything = rules[""]
+    assert int(everything["NoncurrentVersionExpiration"]["NoncurrentDays"]) == 30
+    assert everything["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert everything["ExpiredObjectDeleteMarker"] is True
 
 
 def test_the_workgroups_settings_are_enforced(template: Template) -> None:
@@ -160,10 +174,9 @@ def local(text: str) -> str:
     return text.replace("/opt/log-assets/.venv/bin", str(BIN)).replace("/opt/log-assets", str(DEPLOY.parent))
 
 
-PROGRAMS = {
+PROGRAMS: dict[str, click.Command] = {
     "log-assets": main,
     "dagster-daemon": create_dagster_daemon_cli(),
-    "dagster-webserver": create_dagster_webserver_cli(),
 }
 
 
@@ -178,14 +191,14 @@ def test_units_and_containers_start_programs_that_are_there(command: list[str]) 
     """As the program itself reads its command line."""
     program, *rest = command
     assert (BIN / program).exists()
-    read = PROGRAMS[program]
+    read, parent = PROGRAMS[program], None
     if isinstance(read, click.Group):
-        _, found, rest = read.resolve_command(click.Context(read), rest)
+        # With the group's own settings: a command keeps the help option that it was first asked for.
+        parent = click.Context(read, **read.context_settings)
+        _, found, rest = read.resolve_command(parent, rest)
         assert found is not None
         read = found
-    options = read.make_context(program, rest).params
-    if program == "dagster-webserver":
-        assert options["host"] == "127.0.0.1"
+    read.make_context(program, rest, parent)
     assert command in [one["command"] for one in COMPOSE["services"].values()]
 
 
@@ -204,6 +217,40 @@ def test_systemd_takes_the_units_and_finds_them_hardened(tmp_path: Path) -> None
         command = ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=19", file]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout.splitlines()[-1]
+
+
+def test_no_file_starts_the_webserver_without_its_guard() -> None:
+    for file in (path for path in DEPLOY.rglob("*") if path.is_file() and path.name != "requirements.txt"):
+        assert "dagster-webserver" not in file.read_text(), file
+    assert ["log-assets", "web", "--port", "3000"] in unit_commands()
+
+
+def test_each_program_has_a_role_of_its_own() -> None:
+    roles = {"capturer": "capture.env", "daemon": "pipeline.env", "webserver": "web.env"}
+    for name, role in roles.items():
+        assert COMPOSE["services"][name]["env_file"] == ["settings.env", {"path": role, "required": False}]
+    for unit in UNITS:
+        name = unit.stem.removeprefix("log-assets-").replace("capture", "capturer")
+        found = re.findall(r"^EnvironmentFile=-/etc/log-assets/(.*)$", unit.read_text(), re.MULTILINE)
+        assert found == [roles[name]]
+
+
+def test_the_login_stands_in_front_of_the_ui_and_passes_its_name_on() -> None:
+    login = yaml.safe_load((DEPLOY / "compose-login.yaml").read_text())
+    assert set(login["services"]) - set(COMPOSE["services"]) == {"login"}
+    named = login["services"]["webserver"]["environment"]["ALLOWED_HOSTS"]
+    assert named.startswith("${LOGIN_HOST:?")
+    proxy = login["services"]["login"]
+    assert "@sha256:" in proxy["image"]
+    port = COMPOSE["services"]["webserver"]["command"][-1]
+    asked = proxy["environment"]
+    assert asked["OAUTH2_PROXY_UPSTREAMS"] == f"http://127.0.0.1:{port}/"
+    assert asked["OAUTH2_PROXY_PASS_HOST_HEADER"] == "true"
+    assert asked["OAUTH2_PROXY_REDIRECT_URL"].startswith("https://${LOGIN_HOST}" + asked["OAUTH2_PROXY_HTTPS_ADDRESS"])
+    # No secret stands in it, or in the environment: each is a file, and each file is handed in.
+    files = {name for name in asked.values() if name.startswith("/run/secrets/")}
+    assert files == {f"/run/secrets/{name}" for name in proxy["secrets"]}
+    assert set(proxy["secrets"]) == set(login["secrets"])
 
 
 def test_the_capturer_has_no_key_and_the_webserver_neither() -> None:
@@ -230,6 +277,42 @@ def test_the_image_is_made_of_what_is_there() -> None:
     assert set(copied) == kept
     assert [name for name in copied if not (DEPLOY.parent / name).exists()] == []
     assert "USER log-assets" in text
+    # By digest alone, and there is no build without one.
+    assert re.findall(r"^FROM (.*)$", text, re.MULTILINE) == [
+        "docker.io/library/python:3.11-slim-bookworm@${PYTHON_DIGEST}"
+    ]
+    (digest,) = re.findall(r"^ARG PYTHON_DIGEST(.*)$", text, re.MULTILINE)
+    assert re.fullmatch(r"(=sha256:[0-9a-f]{64})?", digest)
+
+
+def pinned(file: str) -> dict[str, str]:
+    found = re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", (DEPLOY.parent / file).read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def test_the_image_installs_what_constraints_pin_each_file_by_its_hash() -> None:
+    text = (DEPLOY / "requirements.txt").read_text()
+    entries = [one for one in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if one and not one.startswith("#")]
+    for entry in entries:
+        assert re.fullmatch(r"[\w.-]+(\[[\w,]+\])?==[\w.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n", entry), entry
+    image, constraints = pinned("deploy/requirements.txt"), pinned("constraints.txt")
+    assert len(image) == len(entries)
+    assert image.items() <= constraints.items(), "run make requirements"
+
+
+def test_the_image_is_neither_short_of_anything_nor_has_more() -> None:
+    """As pyproject.toml and the installed packages say it themselves, with the extras that are asked for."""
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["postgres"], "setuptools"]
+    wanted, seen = [Requirement(one) for one in named], set[tuple[str, str]]()
+    while wanted:
+        one = wanted.pop()
+        name = canonicalize_name(one.name)
+        for extra in {"", *one.extras} - {extra for found, extra in seen if found == name}:
+            seen.add((name, extra))
+            needed = [Requirement(text) for text in distribution(name).requires or ()]
+            wanted += [it for it in needed if it.marker is None or it.marker.evaluate({"extra": extra})]
+    assert {name for name, _ in seen} == set(pinned("deploy/requirements.txt"))
 
 
 @pytest.fixture
@@ -263,9 +346,16 @@ def test_dagster_takes_the_example_for_ecs(ecs: InstanceRef) -> None:
     assert embedded.items() <= example.items()
 
 
-def test_what_runs_print_goes_where_the_pipeline_may_write(ecs: InstanceRef, aws: str) -> None:
+@pytest.mark.parametrize("prefix", ["dagster-logs", "lake/compute-logs"])
+def test_what_runs_print_goes_where_the_pipeline_may_write_and_the_ui_may_read(
+    ecs: InstanceRef, aws: str, prefix: str, tmp_path: Path
+) -> None:
+    """As deploy/dagster-aws.yaml has it, and as `log-assets init` writes it."""
     logs = ecs.compute_log_manager
     assert isinstance(logs, S3ComputeLogManager)
+    assert logs._s3_prefix == "dagster-logs"
+    logs = S3ComputeLogManager(aws, str(tmp_path / "run"), prefix=prefix, skip_empty_files=True)
+    ui = S3ComputeLogManager(aws, str(tmp_path / "ui"), prefix=prefix)
     with listening() as requests:
         local = logs.local_manager.get_captured_local_path(["run", "compute_logs", "step"], "out")
         Path(local).parent.mkdir(parents=True)
@@ -276,3 +366,12 @@ def test_what_runs_print_goes_where_the_pipeline_may_write(ecs: InstanceRef, aws
     assert any(one.action == "s3:PutObject" for one in made)
     template = Template(TEMPLATE, aws)
     assert [str(one) for one in made if one not in template.allowed_to("PipelineRole", made)] == []
+
+    with listening() as requests:
+        assert ui.cloud_storage_has_logs(["run", "compute_logs", "step"], ComputeIOType.STDOUT)
+        ui.download_from_cloud_storage(["run", "compute_logs", "step"], ComputeIOType.STDOUT)
+        assert len(ui.get_log_keys_for_log_key_prefix(["run", "compute_logs"], ComputeIOType.STDOUT)) == 1
+    asked = calls(requests)
+    assert {one.action for one in asked} == {"s3:GetObject", "s3:ListBucket"}
+    assert [str(one) for one in asked if one not in template.allowed_to("WebRole", asked)] == []
+    assert template.allowed_to("WebRole", [one for one in made if one.action == "s3:PutObject"]) == []

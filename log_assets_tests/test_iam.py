@@ -45,7 +45,7 @@ from log_assets_tests.scripted import Scripted
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 
 TEMPLATE = Path(__file__).parent.parent / "deploy/template.yaml"
-CAPTURE, PIPELINE, READER = "CaptureRole", "PipelineRole", "ReaderRole"
+CAPTURE, PIPELINE, READER, WEB = "CaptureRole", "PipelineRole", "ReaderRole", "WebRole"
 
 # What moto asks another right for than AWS does: no ARN in Glue, and the bucket where a call names the keys to delete.
 _MOTO_ASKS = {"Action": ["glue:*"], "Resource": "*"}
@@ -124,7 +124,7 @@ def account(aws: str, tmp_path: Path) -> Account:
     glue.create_database(DatabaseInput=template.resource("GlueDatabase")["DatabaseInput"])
     table = template.resource("Table")
     glue.create_table(DatabaseName=table["DatabaseName"], TableInput=table["TableInput"])
-    roles = {role: outputs[f"{role}Arn"] for role in (CAPTURE, PIPELINE, READER)}
+    roles = {role: outputs[f"{role}Arn"] for role in (CAPTURE, PIPELINE, READER, WEB)}
     # The kit's own lake is apart: it lends key, clock and windows.
     return Account(template, made["PhysicalResourceId"], roles, Kit(tmp_path / "kit"))
 
@@ -283,11 +283,20 @@ def test_every_call_is_allowed_and_no_statement_is_without_use(
             ]
             assert not all(allowed(without, call) for call in some), f"{role} has no use for {sid}"
 
+    # No put of theirs overwrites: the bucket itself takes none that could.
+    puts = [call for some in made.values() for call in some if call.action == "s3:PutObject"]
+    created = [call for call in puts if call.context == {"s3:if-none-match": "*"}]
+    assert {call.resource.split("/")[2] for call in created} >= {"raw", "rows", "receipts", "rejects", "compact"}
+    assert {call.resource.split("/")[2] for call in puts if call not in created} == {"capture"}
+    bucket = account.template.resource("BucketPolicy")["PolicyDocument"]
+    assert [str(call) for call in puts if denied([bucket], call)] == []
+
     # Of the pipeline's calls a reader may make those that only read, and in the lake only at what is published.
     for call in account.template.allowed_to(READER, made[PIPELINE]):
         reads = call.action.startswith(("glue:Get", "glue:BatchGet"))
         published = call.resource if call.action == "s3:GetObject" else call.context.get("s3:prefix", "")
         assert reads or "lake/compact/" in published, call
+    assert account.template.allowed_to(WEB, [*made[CAPTURE], *made[PIPELINE]]) == []
     may = account.template.allowed_to(CAPTURE, made[PIPELINE])
     assert {(call.action, call.resource.split("/")[2]) for call in may} == {("s3:PutObject", "raw")}
 
@@ -354,6 +363,19 @@ REFUSED = {
         ("secretsmanager:GetSecretValue", "{secret}-another"),
         ("iam:PassRole", "arn:aws:iam::123456789012:role/CaptureRole"),
     ],
+    WEB: [
+        ("s3:GetObject", "{bucket}/lake/raw/2023-03-10-01/x.json.gz"),
+        ("s3:GetObject", "{bucket}/lake/compact/2023-03-10-01/x/logs.json.gz"),
+        ("s3:GetObject", "{bucket}/lake/lake.json"),
+        ("s3:GetObject", "{bucket}/athena-results/x.csv"),
+        ("s3:ListBucket", "{bucket}"),
+        ("s3:PutObject", "{bucket}/dagster-logs/x.out"),
+        ("s3:DeleteObject", "{bucket}/dagster-logs/x.out"),
+        ("glue:GetTable", GLUE + ":table/web_logs/compact_logs"),
+        ("athena:StartQueryExecution", "{workgroup}"),
+        ("secretsmanager:GetSecretValue", "{secret}"),
+        ("sts:AssumeRole", "arn:aws:iam::123456789012:role/PipelineRole"),
+    ],
     READER: [
         ("s3:GetObject", "{bucket}/lake/raw/2023-03-10-01/x.json.gz"),
         ("s3:GetObject", "{bucket}/lake/rejects/2023-03-10-01/x.json.gz"),
@@ -383,7 +405,7 @@ def template() -> Template:
 def test_what_a_role_must_not_do_is_refused(role: str, template: Template) -> None:
     names = {"bucket": "arn:aws:s3:::bucket", "secret": template.secret, "workgroup": athena_call("", "logs").resource}
     some = [Call(action, resource.format(**names)) for action, resource in REFUSED[role]]
-    some += [Call("s3:ListBucket", names["bucket"], {"s3:prefix": "lake/raw/2023"})] if role == READER else []
+    some += [Call("s3:ListBucket", names["bucket"], {"s3:prefix": "lake/raw/2023"})] if role in (READER, WEB) else []
     assert template.allowed_to(role, some) == []
 
 
@@ -401,8 +423,40 @@ def test_a_reader_never_sees_raw_records_whatever_else_it_is_given(template: Tem
 def test_the_bucket_is_for_tls_only(template: Template, resource: str) -> None:
     policy = template.resource("BucketPolicy")["PolicyDocument"]
     for action in ("s3:GetObject", "s3:PutObject", "s3:ListBucket"):
-        assert denied([policy], Call(action, resource, {"aws:SecureTransport": "false"}))
-        assert not denied([policy], Call(action, resource, {"aws:SecureTransport": "true"}))
+        for secure in ("false", "true"):
+            context = {"aws:SecureTransport": secure, "s3:if-none-match": "*"}
+            assert denied([policy], Call(action, resource, context)) is (secure == "false")
+
+
+@pytest.mark.parametrize(
+    ("key", "only_created"),
+    [
+        ("lake/raw/2023-03-10-01/x.json.gz", True),
+        ("lake/rows/2023-03-10-01/x.json.gz", True),
+        ("lake/rejects/2023-03-10-01/x.json.gz", True),
+        ("lake/receipts/2023-03-10-01/x.json", True),
+        ("lake/compact/2023-03-10-01/x/logs.json.gz", True),
+        ("lake/capture/2023-03-10-01/x.json", False),
+        ("lake/lake.json", False),
+        ("lake/compute-logs/x.out", False),
+        ("athena-results/x.csv", False),
+        ("dagster-logs/x.out", False),
+    ],
+)
+def test_nobody_overwrites_what_is_in_the_lake(template: Template, key: str, only_created: bool) -> None:
+    policy = template.resource("BucketPolicy")["PolicyDocument"]
+    put = Call("s3:PutObject", f"arn:aws:s3:::bucket/{key}", {"aws:SecureTransport": "true"})
+    created = Call(put.action, put.resource, {**put.context, "s3:if-none-match": "*"})
+    assert denied([policy], put) is only_created
+    assert not denied([policy], created)
+
+
+def test_no_role_removes_a_version(template: Template) -> None:
+    """So what a role removes or overwrites is still there, for NoncurrentDays."""
+    for role in (CAPTURE, PIPELINE, READER, WEB):
+        for action in ("DeleteObjectVersion", "PutBucketVersioning", "PutLifecycleConfiguration", "PutBucketPolicy"):
+            for resource in ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket/lake/raw/2023-03-10-01/x.json.gz"):
+                assert template.allowed_to(role, [Call(f"s3:{action}", resource)]) == []
 
 
 ALLOW = {"Effect": "Allow", "Action": ["s3:Get*", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/?/*"}
@@ -421,6 +475,10 @@ GET = Call("S3:GetObject", "arn:aws:s3:::b/x/y/z", {"s3:prefix": "x/y"})
         ({"Condition": {"StringLike": {"s3:prefix": ["a", "x/*"]}}}, True),
         ({"Condition": {"StringEquals": {"s3:prefix": "x/*"}}}, False),
         ({"Condition": {"StringLike": {"s3:prefix": "x/*"}, "Bool": {"aws:SecureTransport": "true"}}}, False),
+        ({"Condition": {"Null": {"s3:if-none-match": "true"}}}, True),
+        ({"Condition": {"Null": {"s3:if-none-match": "false"}}}, False),
+        ({"Condition": {"Null": {"s3:prefix": "true"}}}, False),
+        ({"Condition": {"Null": {"s3:prefix": "false"}}}, True),
     ],
 )
 def test_the_evaluator_follows_the_users_guide(statement: dict[str, Any], expected: bool) -> None:

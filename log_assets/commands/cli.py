@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from log_assets.ports import Ports
 
 _FORMATS = click.Choice(["table", "csv", "json"])
-_PORT = 3000
+_UI_PORT = click.option(
+    "--port", default=3000, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1."
+)
+_READ_ONLY = click.option(
+    "--read-only", is_flag=True, help="The UI shows everything, and launches, stops and changes nothing."
+)
 
 
 def _now() -> datetime:
@@ -110,13 +115,24 @@ def poll(once: bool) -> None:
 
 
 @main.command()
-@click.option("--port", default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
+@_UI_PORT
+@_READ_ONLY
 @click.option("--check", is_flag=True, help="Only say whether it could run: settings, port, folder.")
-def up(port: int, check: bool) -> None:
+def up(port: int, read_only: bool, check: bool) -> None:
     """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
     from log_assets.commands import up as run
 
-    run.up(_ports().settings, port, check=check)
+    run.up(_ports().settings, port, read_only=read_only, check=check)
+
+
+@main.command()
+@_UI_PORT
+@_READ_ONLY
+def web(port: int, read_only: bool) -> None:
+    """Serve Dagster's UI alone, without the key, behind a guard that lets no other web page use it."""
+    from log_assets.commands import web as run
+
+    run.web(port, read_only=read_only)
 
 
 @main.command()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -24,10 +24,11 @@ _STOP_SECONDS = 7.0
 
 @dataclass(slots=True)
 class Program:
-    """A command line under supervision."""
+    """A command line under supervision; `environment` is in place of the supervisor's own."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] | None = None
     restarts: int = 0
     started: float = 0.0
     due: float = 0.0
@@ -56,7 +57,9 @@ def _tend(program: Program) -> None:
     now = time.monotonic()
     if program.process is None:
         if now >= program.due:
-            program.process = subprocess.Popen(program.command, start_new_session=True)  # noqa: S603
+            program.process = subprocess.Popen(  # noqa: S603
+                program.command, env=program.environment, start_new_session=True
+            )
             program.started = now
         return
     code = program.process.poll()

@@ -14,7 +14,7 @@ from log_assets.errors import SettingError
 from log_assets.settings import Settings
 
 
-def up(settings: Settings, port: int, *, check: bool) -> None:
+def up(settings: Settings, port: int, *, read_only: bool, check: bool) -> None:
     """Run everything until Ctrl+C or SIGTERM; with `check` only say whether it could run.
 
     Raises:
@@ -22,9 +22,7 @@ def up(settings: Settings, port: int, *, check: bool) -> None:
     """
     settings.keyring()
     check_port(port)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    use_dagster_home(settings)
     if check:
         return
     from log_assets.commands.init import make_dagster_storage
@@ -32,20 +30,26 @@ def up(settings: Settings, port: int, *, check: bool) -> None:
     from log_assets.defs.private import DAEMON_MODULE
 
     make_dagster_storage(settings.dagster_home)
-    module = ["-m", "log_assets.definitions"]
+    ours = [sys.executable, "-m", "log_assets"]
+    web = [*ours, "web", "--port", str(port), *(["--read-only"] if read_only else [])]
     programs = [
-        Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),
-        Program("daemon", [sys.executable, "-m", DAEMON_MODULE, "run", *module]),
-        Program(
-            "webserver",
-            [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *module],
-        ),
+        Program("capturer", [*ours, "poll"]),
+        Program("daemon", [sys.executable, "-m", DAEMON_MODULE, "run", "-m", "log_assets.definitions"]),
+        # It launches nothing itself: runs and ticks are the daemon's, which has the key.
+        Program("webserver", web, {name: value for name, value in os.environ.items() if name != "f_key"}),
     ]
     stop = threading.Event()
     click.echo(f"Dagster's UI: http://127.0.0.1:{port}/assets (Ctrl+C ends everything)", err=True)
     with stopped_by_signals(stop):
         supervise(programs, stop)
     click.echo("stopped", err=True)
+
+
+def use_dagster_home(settings: Settings) -> None:
+    """Let Dagster find its folder; raises `SettingError` when `init` has not made it."""
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home.absolute())
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
 
 
 def check_port(port: int) -> None:

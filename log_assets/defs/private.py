@@ -8,6 +8,8 @@ with any. "A new version of Dagster" in docs/architecture.md tells how to move o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -24,6 +26,9 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 # Why: the type of what a failed step carries, to read which hours failed. Way out: its export.
 from dagster._core.execution.plan.objects import StepFailureData
 
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import IWorkspaceProcessContext
+
 __all__ = [
     "DAEMON_MODULE",
     "PARTITION_TAG",
@@ -33,6 +38,7 @@ __all__ = [
     "StepFailureData",
     "latest_materializations",
     "requested_backfills",
+    "workspace_process",
 ]
 
 # Hardcoded rather than imported: the constants live in `dagster._core.storage.tags`, but the strings are documented
@@ -79,3 +85,18 @@ def latest_materializations(
                     storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
                 )
     return found
+
+
+def workspace_process(
+    instance: dg.DagsterInstance, module: str, *, read_only: bool
+) -> AbstractContextManager[IWorkspaceProcessContext[Any]]:
+    """What Dagster's web application is made over: the definitions of `module`, in a process of their own.
+
+    `dagster_webserver.app` is public, what it is given is not; `dagster-webserver` itself can't be wrapped in anything.
+    Imported here, since only the web server needs it. Way out: a public way to that application, or one to add to it.
+    """
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import ModuleTarget
+
+    target = ModuleTarget(module, attribute=None, working_directory=None, location_name=None)
+    return WorkspaceProcessContext(instance, target, version=dg.__version__, read_only=read_only)
