@@ -11,6 +11,7 @@ import dagster as dg
 
 from log_assets.defs.assets import build_assets
 from log_assets.defs.jobs import FETCH, HOURS, tidy_job
+from log_assets.defs.liveness import capture_is_alive, freshness
 from log_assets.defs.resources import resources
 from log_assets.defs.sensors import Rules, build_sensor
 from log_assets.ports import Ports
@@ -38,8 +39,11 @@ def build_defs(
     settings = settings or Settings.load()
     rules = rules or Rules(refresh=timedelta(minutes=settings.refresh_minutes))
     first = settings.first_hour(datetime.now(UTC))
+    # A source that is asked for its history, or a folder, may bring nothing for long.
+    fresh = freshness(rules.refresh) if settings.must_be_captured or settings.is_demo else None
     return dg.Definitions(
-        assets=[build_assets(first)],
+        assets=[build_assets(first, fresh)],
+        asset_checks=[capture_is_alive],
         jobs=[HOURS, FETCH, tidy_job],
         sensors=[build_sensor(first, rules)],
         resources={**resources(Ports(settings)), **(resource_overrides or {})},

@@ -20,7 +20,12 @@ class HourError(LogAssetsError, ValueError):
 
 
 class SourceError(LogAssetsError):
-    """The source could not be read, or answered with something that is no window."""
+    """The source could not be read, or answered with something that is no window.
+
+    `retry_after` is for how many seconds the source asked to be left alone; None when it said nothing of it.
+    """
+
+    retry_after: float | None = None
 
 
 class LakeError(LogAssetsError):

@@ -34,8 +34,13 @@ class Ports:
 
     def source(self) -> Source:
         """Where logs come from (SOURCE_URL). The demo source alone is given the key: it encrypts with it."""
-        keyring = self.keyring() if self.settings.is_demo else None
-        return open_source(self.settings.source_url, allow_http=self.settings.source_allow_http, keyring=keyring)
+        settings = self.settings
+        return open_source(
+            settings.source_url,
+            allow_http=settings.source_allow_http,
+            per_second=settings.source_per_second,
+            keyring=self.keyring() if settings.is_demo else None,
+        )
 
     def lake(self) -> Lake:
         """Where objects go (LAKE_URL), made when it is new; raises `LakeError` when it is of another format."""
@@ -150,12 +155,15 @@ def _glue_database(scheme: str, catalog: Catalog) -> str:
     return parts.netloc
 
 
-def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None = None) -> Source:
+def open_source(
+    url: str, *, allow_http: bool = False, per_second: float = 5.0, keyring: Keyring | None = None
+) -> Source:
     """The source at `url` (SOURCE_URL).
 
     Args:
         url: ``https://…``, ``http://…`` (loopback), ``file:///folder`` or ``demo://``.
         allow_http: take ``http`` to other hosts too.
+        per_second: how often history is asked for in a second, at most.
         keyring: what the demo source encrypts with; no other source is given a key.
 
     Raises:
@@ -165,9 +173,9 @@ def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None =
     with _libraries_for("SOURCE_URL"):
         match scheme:
             case "https" | "http":
-                from log_assets.source.http import HttpSource
+                from log_assets.source.http import HttpSource, Limits
 
-                return HttpSource(url, allow_http=allow_http)
+                return HttpSource(url, allow_http=allow_http, limits=Limits(per_second=per_second))
             case "file":
                 from log_assets.source.folder import FolderSource
 

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     source_allow_http: bool = Field(
         False, alias="SOURCE_ALLOW_HTTP", description="1 allows a source without https on another host"
     )
+    source_per_second: float = Field(
+        5.0,
+        alias="SOURCE_PER_SECOND",
+        gt=0,
+        description="requests a second to a source with history, at most",
+    )
     workers: int | None = Field(
         None, alias="WORKERS", ge=1, description="processes that read and compact; default: as many as there are cores"
     )
@@ -139,6 +145,12 @@ class Settings(BaseSettings):
         """Every environment variable that somebody may set, with its description."""
         fields = cls.model_fields.items()
         return {field.alias or name: field.description for name, field in fields if field.description}
+
+    @property
+    def must_be_captured(self) -> bool:
+        """Whether a capturer has to run all the time: a rolling window, which has no history to ask for later."""
+        url = self.source_url
+        return url.startswith(("http:", "https:")) and not ("{start}" in url and "{end}" in url)
 
     @property
     def is_demo(self) -> bool:

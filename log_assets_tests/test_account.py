@@ -58,6 +58,7 @@ def test_init_and_doctor_say_what_they_did_and_saw(account: Account) -> None:
         "database",
         "lake",
         "objects",
+        "capture",
         "catalog",
         "query engine",
         "dagster",

@@ -266,7 +266,7 @@ def test_every_call_of_athena_fails_and_the_next_check_passes(
         return open_engine("athena://logs", open_catalog(kit.catalog.url, kit.lake.url))
 
     def check() -> Result:
-        (result,) = evaluate([SOUND], kit.lake, kit.catalog, engine, [H0], pool=serial_pool())
+        (result,) = evaluate([SOUND], kit.lake, kit.catalog, engine, [H0], pool=serial_pool(), captured=False)
         return result
 
     with (

@@ -94,11 +94,11 @@ def test_records_that_fell_between_two_windows_are_told(
     assert log_of(kit)["lost_ids"] == [[11, 15]]
     assert "ids 11-15" in caplog.text
     hour = Hour.of(kit.clock)
-    assert audit.capture_reports(kit.lake, kit.catalog, [hour])[hour].lost == ((11, 15),)
+    assert audit.capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((11, 15),)
     # Another capturer had some of them.
     kit.land([record(number, kit.clock) for number in range(1, 14)])
     kit.publish(hour)
-    assert audit.capture_reports(kit.lake, kit.catalog, [hour])[hour].lost == ((14, 15),)
+    assert audit.capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((14, 15),)
 
 
 def test_the_capture_log_counts_polls_failures_and_the_longest_gap(kit: Kit, spool: Lake) -> None:

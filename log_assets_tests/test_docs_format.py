@@ -17,7 +17,7 @@ from log_assets.records import envelope, lineset, row
 from log_assets.records.payload import parse
 from log_assets.records.reject import Reason
 from log_assets.records.summary import Summary
-from log_assets.steps.capture import CaptureLog
+from log_assets.steps.capture_log import CaptureLog
 from log_assets.steps.receipts import Receipt
 from log_assets_tests.kit import H0, Kit, real_records
 

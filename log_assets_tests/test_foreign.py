@@ -100,7 +100,7 @@ def test_a_foreign_object_stops_no_step_and_stays(kit: Kit, key: str) -> None:
     status = audit.status(kit.lake, kit.catalog)
     assert ([hour.records for hour in status.hours], status.problems, status.waiting) == ([2, 1], [], 0)
     assert len(known_digests(kit.lake)) == 2
-    assert not audit.capture_reports(kit.lake, kit.catalog, [H0, L])[L].unreadable
+    assert not audit.capture_reports(kit.lake, kit.catalog, [H0, L], kit.clock)[L].unreadable
     kit.age(48)
     done = tidy(kit.lake, kit.catalog, kit.now(), raw_days=1)
     assert (done.rows, done.generations, done.windows) == (3, 1, 2)

@@ -188,7 +188,7 @@ def test_one_object_never_stops_another(tmp_path_factory: pytest.TempPathFactory
     assert kit.ids(other) == [3601]
     status = audit.status(kit.lake, kit.catalog)
     assert other in [hour.hour for hour in status.hours]
-    audit.capture_reports(kit.lake, kit.catalog, [H0, other])
+    audit.capture_reports(kit.lake, kit.catalog, [H0, other], kit.clock)
     for partition in kit.catalog.partitions():
         audit.soundness(kit.lake, partition)
     kit.age(48)

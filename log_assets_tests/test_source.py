@@ -9,7 +9,10 @@ import socket
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -183,6 +186,69 @@ def test_history_is_asked_by_range_and_a_range_that_is_too_large_is_halved() -> 
 def test_a_window_source_says_how_history_would_be_asked_for() -> None:
     with pytest.raises(SourceError, match=r"\{start\}"):
         list(HttpSource("https://example.com/logs").history(START, START))
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_source_that_says_when_is_not_asked_before(status: str) -> None:
+    busy = response(b"", status, headers="Retry-After: 30\r\n")
+    with raw_server(lambda connection, _: connection.sendall(busy)) as (url, requests):
+        with pytest.raises(SourceError, match=f"answered {status[:3]}, and wants no request for 30 s") as caught:
+            contents(HttpSource(url, limits=QUICK))
+        assert caught.value.retry_after == 30
+        assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True), 80, 90),
+        (lambda: format_datetime(datetime.now(UTC) - timedelta(seconds=90), usegmt=True), 0, 0),
+        (lambda: "999999999", 3600, 3600),
+        (lambda: "0", 0, 0),
+    ],
+    ids=["a date", "a date that is past", "for ever", "now"],
+)
+def test_when_a_source_wants_to_be_asked(header: Callable[[], str], least: float, most: float) -> None:
+    busy = response(b"", "429 Too Many Requests", headers=f"Retry-After: {header()}\r\n")
+    with raw_server(lambda connection, _: connection.sendall(busy)) as (url, _):
+        with pytest.raises(SourceError) as caught:
+            contents(HttpSource(url, limits=QUICK))
+        assert caught.value.retry_after is not None
+        assert least <= caught.value.retry_after <= most
+
+
+@pytest.mark.parametrize("status", ["408 Request Timeout", "425 Too Early", "429 Too Many Requests", "500 Oops"])
+@pytest.mark.parametrize("header", ["", "Retry-After: soon\r\n"])
+def test_what_may_be_over_soon_is_tried_again(status: str, header: str) -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(response(b"[1]") if number == 3 else response(b"", status, headers=header))
+
+    with raw_server(answer) as (url, requests):
+        assert contents(HttpSource(url, limits=QUICK)) == [b"[1]"]
+        assert len(requests) == 3
+
+
+def test_history_waits_for_a_source_that_says_when() -> None:
+    def answer(connection: socket.socket, number: int) -> None:
+        busy = response(b"", "429 Too Many Requests", headers="Retry-After: 1\r\n")
+        connection.sendall(busy if number == 1 else response(b"[1]"))
+
+    with raw_server(answer) as (url, requests):
+        source = HttpSource(url + "?from={start}&to={end}", limits=QUICK)
+        start = time.monotonic()
+        assert [body.content for body in source.history(START, START + timedelta(hours=1))] == [b"[1]"]
+        assert time.monotonic() - start >= 1
+        assert len(requests) == 2
+
+
+def test_history_is_asked_for_no_faster_than_allowed() -> None:
+    with raw_server(lambda connection, _: connection.sendall(response(b"[1]"))) as (url, requests):
+        source = HttpSource(url + "?from={start}&to={end}", limits=replace(QUICK, per_second=10))
+        start = time.monotonic()
+        for hour in range(4):
+            list(source.history(START + timedelta(hours=hour), START + timedelta(hours=hour + 1)))
+        assert time.monotonic() - start >= 0.3
+        assert len(requests) == 4
 
 
 def test_a_folder_is_read_in_order_of_name(tmp_path: Path) -> None:

@@ -179,12 +179,15 @@ def query(sql: str | None, form: Format, spreadsheet: bool, given: tuple[str, ..
 @main.command()
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True)
 def status(form: Format) -> None:
-    """Show every published hour: records, sizes, ids, and what is missing."""
+    """Show every published hour: records, sizes, ids, what is missing; and how capture is doing."""
     from log_assets.commands.printing import show_status
     from log_assets.steps import audit
+    from log_assets.steps.health import capture_health
 
-    ports = _ports()
-    show_status(audit.status(ports.lake(), ports.catalog()), form)
+    ports, now = _ports(), _now()
+    lake = ports.lake()
+    health = capture_health(lake, now, wanted=ports.settings.must_be_captured)
+    show_status(audit.status(lake, ports.catalog()), health, now, form)
 
 
 @main.command()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError
+from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError, SourceError
 from log_assets.hour import Clock
 from log_assets.lake import Lake, layout, listing
 from log_assets.ports import Ports
@@ -15,12 +20,15 @@ from log_assets.query import VIEW
 from log_assets.records import envelope
 from log_assets.records.reject import Reject
 from log_assets.settings import Settings
+from log_assets.steps.health import ago, capture_health
 from log_assets.steps.receipts import pending, with_rejects
 from log_assets.steps.transform import transform_all
 
 # Windows that are read to see whether they can be, and problems that are named.
 _WINDOWS_TRIED = 20
 _SHOWN = 10
+# The daemon gives a sign every half a minute.
+_SILENT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ def examine(now: Clock) -> Iterator[Finding]:
         **_aws_probes(settings),
         "lake": lambda: _lake(ports, now),
         "objects": lambda: _objects(ports),
+        "capture": lambda: _capture(ports, now),
         "catalog": lambda: _catalog(ports),
         "query engine": lambda: _query(ports),
         "dagster": lambda: _dagster(settings),
@@ -133,6 +142,17 @@ def _objects(ports: Ports) -> str:
     return f"what waits can be read ({len(windows)} windows tried), and what was read is known"
 
 
+def _capture(ports: Ports, now: Clock) -> str:
+    lake, moment = ports.lake(), now()
+    wanted = ports.settings.must_be_captured
+    if wanted and not any(True for _ in listing.objects(lake, layout.CAPTURE)):
+        return "no capturer has run yet: log-assets up starts one"
+    found = capture_health(lake, moment, wanted=wanted)
+    if found.problem:
+        raise SourceError(found.problem)
+    return found.said(moment)
+
+
 def _some(found: Sequence[str], between: str = ", ") -> str:
     more = f"{between}and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return between.join(found[:_SHOWN]) + more
@@ -166,4 +186,30 @@ def _query(ports: Ports) -> str:
 def _dagster(settings: Settings) -> str:
     if not (settings.dagster_home / "dagster.yaml").exists():
         raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
-    return f"{settings.dagster_home}"
+    asked = subprocess.run(
+        [sys.executable, "-m", "log_assets.defs.daemon"],
+        env={**os.environ, "DAGSTER_HOME": str(settings.dagster_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        last = (asked.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise SettingError(f"Dagster cannot be asked ({last}): check the installation and {settings.dagster_home}")
+    state = json.loads(asked.stdout.splitlines()[-1])
+    heartbeat, tick = state["heartbeat"], state["tick"]
+    if heartbeat is None:
+        return f"{settings.dagster_home}; the daemon has never run here: log-assets up starts it"
+    if heartbeat > _SILENT_SECONDS:
+        raise SettingError(
+            f"Dagster's daemon gave its last sign {ago(timedelta(seconds=heartbeat))} ago, and without it nothing is "
+            "read and published: start log-assets up (or dagster-daemon run -m log_assets.definitions)"
+        )
+    if state["stopped"]:
+        raise SettingError(
+            "the sensor is switched off, so nothing is read and published: switch it on in Dagster's UI, Automation"
+        )
+    if state["error"]:
+        raise SettingError(f"the sensor's last tick failed ({state['error']}): see its page in Dagster's UI")
+    ticked = "has not ticked yet" if tick is None else f"ticked {ago(timedelta(seconds=tick))} ago"
+    return f"{settings.dagster_home}; the daemon is alive, the sensor {ticked}"

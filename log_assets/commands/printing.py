@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ import orjson
 
 from log_assets.commands.printable import printable, printable_json
 from log_assets.records import ids
+from log_assets.steps.health import Health, ago
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +25,8 @@ Format = Literal["table", "csv", "json"]
 
 # What OWASP names: spreadsheets drop white space before it, and take a full-width sign for the plain one.
 _FORMULA = r"\A[\s\x00-\x20]*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]|\A[\t\r\n]"
+# The sensor reads what waits every half a minute.
+_LATE = timedelta(minutes=2)
 _STATUS = ("hour", "records", "bytes", "first_record_id", "last_record_id", "missing", "conflicts")
 
 
@@ -40,12 +43,12 @@ def show(table: pa.Table, form: Format, *, spreadsheet: bool = False) -> None:
         _print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
 
 
-def show_status(status: Status, form: Format) -> None:
-    """Print every hour, and what is missing, rejected and reset."""
+def show_status(status: Status, health: Health, now: datetime, form: Format) -> None:
+    """Print every hour, how capture is doing, and what is missing, rejected and reset."""
     hours = [asdict(hour) for hour in status.hours]
     if form == "json":
         counts = {"missing_total": status.missing_total, "rejected": status.rejected, "waiting": status.waiting}
-        _write_json({"hours": hours, **counts, "problems": status.problems})
+        _write_json({"hours": hours, **counts, "capture": asdict(health), "problems": status.problems})
         return
     rows = [{name: hour[name] for name in _STATUS} for hour in hours]
     if form == "csv":
@@ -62,8 +65,11 @@ def show_status(status: Status, form: Format) -> None:
         click.echo(f"the source's counter was reset in {reset.hour}: {reset.before} → {reset.after}")
     for reason, number in sorted(status.rejects.items()):
         click.echo(f"rejected: {number}, {reason} (kept; log-assets requeue reads them again)")
-    if status.waiting:
-        click.echo(f"waiting to be read: {status.waiting} windows")
+    click.echo(f"capture: {health.said(now)}")
+    if status.waiting_since is not None:
+        waited = now - status.waiting_since
+        late = "; does log-assets up (or Dagster's daemon) run, with the right f_key?" if waited > _LATE else ""
+        click.echo(f"waiting to be read: {status.waiting} windows, the oldest for {ago(waited)}{late}")
     for problem in status.problems:
         click.echo(problem)
 

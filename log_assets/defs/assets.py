@@ -80,13 +80,13 @@ def specs() -> list[dg.AssetSpec]:
     ]
 
 
-def build_assets(first: Hour) -> dg.AssetsDefinition:
-    """The three assets and their checks, with partitions from `first` on."""
+def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.AssetsDefinition:
+    """The three assets and their checks, with partitions from `first` on, and how old they may be."""
     partitions_def = partitions(first)
 
     @dg.multi_asset(
         name="hours",
-        specs=specs(),
+        specs=[spec.replace_attributes(freshness_policy=fresh) if fresh else spec for spec in specs()],
         check_specs=checks.specs(partitions_def),
         can_subset=True,
         partitions_def=partitions_def,
@@ -183,7 +183,13 @@ class _HoursRun:
         """The selected checks of the hours that went well: all at once, for one query costs as much as one an hour."""
         done = [hour for hour in wanted if hour not in self._failed]
         results = checks.evaluate(
-            self._context.selected_asset_check_keys, self._lake, self._catalog, self._ports.query, done, pool=self._pool
+            self._context.selected_asset_check_keys,
+            self._lake,
+            self._catalog,
+            self._ports.query,
+            done,
+            pool=self._pool,
+            captured=self._ports.settings.must_be_captured,
         )
         for evaluation in checks.evaluations(self._context.instance, results):
             self._context.log_event(evaluation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -38,7 +39,10 @@ _EVENTS_AT_ONCE = 500
 _SHARED_RECORDS = 200_000
 
 _DESCRIPTIONS = {
-    NO_HOLE: "No record rolled past every window: no id fell between two polls that isn't in some hour after all.",
+    NO_HOLE: (
+        "No record rolled past every window: no id fell between two polls that isn't in some hour after all; and of a "
+        "source that keeps no history, some window was fetched every two minutes."
+    ),
     NO_REJECTS: "Every record of the windows that hold this hour could be decrypted and read; rejects are kept.",
     NO_IDS_MISSING: "The record ids go on without a gap from the hours before, and no two records share one.",
     SOUND: (
@@ -77,13 +81,17 @@ def evaluate(
     hours: Sequence[Hour],
     *,
     pool: Pool,
+    captured: bool,
 ) -> Iterator[Result]:
-    """The selected checks of many hours. What costs the same for one hour and for many is asked once."""
+    """The selected checks of many hours. What costs the same for one hour and for many is asked once.
+
+    `captured` tells whether a capturer has to run in every hour.
+    """
     if not hours:
         return
     partitions = catalog.get(hours)
     if NO_HOLE in selected:
-        yield from _no_hole(lake, catalog, hours)
+        yield from _no_hole(lake, catalog, hours, captured=captured)
     if NO_REJECTS in selected:
         yield from _no_rejects(lake, hours)
     if NO_IDS_MISSING in selected:
@@ -118,18 +126,30 @@ def _targets(
     return {(asset, Hour(hour)): target for hour, target in latest.items()}
 
 
-def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> Iterator[Result]:
-    reports = audit.capture_reports(lake, catalog, hours)
+def _capture_said(report: audit.CaptureReport, *, captured: bool) -> tuple[bool, str]:
+    """Whether nothing is known to be amiss with the capture of an hour, and what there is to say."""
+    if report.unreadable:
+        return False, f"what capturers saw is not known: no capture log is {', '.join(report.unreadable)}"
+    if not report.capturers:
+        if captured:
+            return False, "no capturer ran in this hour: what the source showed in it was not fetched"
+        return True, "no capturer ran in this hour: its records came from history or a folder"
+    holes = []
+    if report.lost:
+        holes.append(f"{ids.count(report.lost)} records rolled past: ids {ids.write(report.lost)}")
+    if captured and report.silent:
+        spans = ", ".join(f"{start:%H:%M:%S} to {end:%H:%M:%S}" for start, end in report.silent)
+        holes.append(f"no window was fetched from {spans} UTC, and what the source showed then is not known")
+    elif captured and (report.longest_gap or 0.0) > audit.SILENT.total_seconds():
+        holes.append(f"no window was fetched for {report.longest_gap:.0f} s")
+    return not holes, "; ".join([*holes, f"{report.polls} polls, {report.failures} failed"])
+
+
+def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour], *, captured: bool) -> Iterator[Result]:
+    reports = audit.capture_reports(lake, catalog, hours, datetime.now(UTC))
     for hour in hours:
         report = reports[hour]
-        if report.unreadable:
-            description = f"what capturers saw is not known: no capture log is {', '.join(report.unreadable)}"
-        elif not report.capturers:
-            description = "no capturer ran in this hour: its records came from history or a folder"
-        elif report.lost:
-            description = f"{ids.count(report.lost)} records rolled past: ids {ids.write(report.lost)}"
-        else:
-            description = f"{report.polls} polls, {report.failures} failed"
+        passed, description = _capture_said(report, captured=captured)
         metadata: dict[str, Any] = {
             "polls": dg.MetadataValue.int(report.polls),
             "failures": dg.MetadataValue.int(report.failures),
@@ -138,9 +158,7 @@ def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> Iterator[Re
         }
         if report.longest_gap is not None:
             metadata["longest_seconds_between_good_polls"] = dg.MetadataValue.float(round(report.longest_gap, 1))
-        yield Result(
-            NO_HOLE, hour, not report.lost and not report.unreadable, dg.AssetCheckSeverity.WARN, description, metadata
-        )
+        yield Result(NO_HOLE, hour, passed, dg.AssetCheckSeverity.WARN, description, metadata)
 
 
 def _no_rejects(lake: Lake, hours: Sequence[Hour]) -> Iterator[Result]:

@@ -5,19 +5,22 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from log_assets.defs.keys import COMPACT_LOGS, FETCH_JOB, HOURS_JOB, LOGS_TABLE, RAW_LOGS, TIDY_JOB
+from log_assets.defs.liveness import CAPTURE_ALIVE
 from log_assets.ports import Ports
 from log_assets.steps.tidy import tidy
 
 _ALL = (RAW_LOGS, COMPACT_LOGS, LOGS_TABLE)
+# That of capture is of now, and not of hours.
+_CHECKS = dg.AssetSelection.checks_for_assets(*_ALL) - dg.AssetSelection.checks(CAPTURE_ALIVE)
 
 HOURS = dg.define_asset_job(
     HOURS_JOB,
-    selection=dg.AssetSelection.assets(COMPACT_LOGS, LOGS_TABLE) | dg.AssetSelection.checks_for_assets(*_ALL),
+    selection=dg.AssetSelection.assets(COMPACT_LOGS, LOGS_TABLE) | _CHECKS,
     description="Compacts, publishes and checks hours.",
 )
 FETCH = dg.define_asset_job(
     FETCH_JOB,
-    selection=dg.AssetSelection.assets(*_ALL) | dg.AssetSelection.checks_for_assets(*_ALL),
+    selection=dg.AssetSelection.assets(*_ALL) | _CHECKS,
     description="Asks the source for hours first, then compacts, publishes and checks them.",
 )
 

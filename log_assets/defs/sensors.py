@@ -7,12 +7,12 @@ restarts and failures: the next tick sees the same difference. `steps.due` has t
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from log_assets.defs import runs
+from log_assets.defs import liveness, runs
 from log_assets.defs.jobs import HOURS, tidy_job
 from log_assets.defs.keys import BY_TAG, HOURS_JOB, RAW_LOGS, SENSOR, TIDY_JOB, WORK_TAG
 from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
@@ -76,16 +76,22 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         hours = sorted({hour for request in requests for hour in runs.hours_of(request.tags, request.partition_key)})
         if search.cursor.swept != cursor.swept:
             requests.append(dg.RunRequest(job_name=TIDY_JOB, run_key=f"tidy {now:%Y-%m-%d}"))
+        state, alive = liveness.evaluation(ports, now)
+        waiting = waiting if alive.passed else [f"capture: {alive.description}", *waiting]
         message = _message(transformed, [*said, *search.problems], hours, waiting)
         context.log.info(message)
+        events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [
+            dg.AssetMaterialization(RAW_LOGS, partition=hour, description="windows were captured and read")
+            for hour in hours
+        ]
+        # The event log is never pruned; and a check is shown for what was materialized before it.
+        if events or state != cursor.capture:
+            events.append(alive)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(message),
-            cursor=search.cursor.to_json(),
-            asset_events=[
-                dg.AssetMaterialization(RAW_LOGS, partition=hour, description="windows were captured and read")
-                for hour in hours
-            ],
+            cursor=replace(search.cursor, capture=state).to_json(),
+            asset_events=events,
         )
 
     return stale_hours

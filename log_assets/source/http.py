@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -21,19 +22,25 @@ from log_assets.source import Body
 _REDIRECTS = 5
 _LEAST_RANGE = timedelta(seconds=1)
 _GOOD = frozenset({httpx.codes.OK, httpx.codes.NON_AUTHORITATIVE_INFORMATION, httpx.codes.NO_CONTENT})
-_SERVER_ERRORS = frozenset({429, *range(500, 600)})
+_SERVER_ERRORS = frozenset({408, 425, 429, *range(500, 600)})
+# A wait that the source asks for is believed up to so many seconds.
+_LONGEST_WAIT = 3600.0
+# A backfill waits so long at a source's word, and no longer.
+_PATIENCE = 300.0
 _RANGE_NOW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to connect, between two reads, and for a whole answer; tries; bytes of a body, decompressed."""
+    """Seconds to connect, between two reads, and for a whole answer; tries; bytes of a body, decompressed; ranges of
+    history asked for in a second."""
 
     connect: float = 5.0
     read: float = 10.0
     whole: float = 30.0
     attempts: int = 3
     max_body: int = MAX_BODY
+    per_second: float = 5.0
 
 
 class _TooLarge(SourceError):
@@ -76,6 +83,7 @@ class HttpSource:
         self.url = shown(url)
         self._stopped = threading.Event()
         self._client = self._new_client()
+        self._next_at = 0.0
 
     def _new_client(self) -> httpx.Client:
         return httpx.Client(
@@ -103,7 +111,7 @@ class HttpSource:
             )
         url = self._template.replace("{start}", _iso(start)).replace("{end}", _iso(end))
         try:
-            yield Body(self._get(url), f"{self.url} from {start.isoformat()} to {end.isoformat()}")
+            yield Body(self._get_politely(url), f"{self.url} from {start.isoformat()} to {end.isoformat()}")
         except _TooLarge as error:
             middle = start + (end - start) / 2
             middle = middle.replace(microsecond=0)
@@ -115,6 +123,19 @@ class HttpSource:
     def close(self) -> None:
         self._stopped.set()
         self._client.close()
+
+    def _get_politely(self, url: str) -> bytes:
+        """History can be asked for at any time: no faster than allowed, and again when the source says it may be."""
+        for attempt in range(1, self._limits.attempts + 1):
+            self._stopped.wait(max(0.0, self._next_at - time.monotonic()))
+            self._next_at = time.monotonic() + 1 / self._limits.per_second
+            try:
+                return self._get(url)
+            except SourceError as error:
+                wait = error.retry_after
+                if wait is None or wait > _PATIENCE or attempt == self._limits.attempts or self._stopped.wait(wait):
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _get(self, url: str) -> bytes:
         for attempt in retrying(attempts=self._limits.attempts, first_wait=0.2, timeout=self._limits.whole):
@@ -171,6 +192,11 @@ class HttpSource:
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
         if status in _SERVER_ERRORS:
+            wait = _retry_after(response.headers.get("retry-after", ""))
+            if wait is not None:
+                error = SourceError(f"{self.url} answered {status}, and wants no request for {wait:.0f} s")
+                error.retry_after = wait
+                raise error
             raise _Transient(
                 f"{self.url} answered {status}: its server is in trouble or wants fewer requests; try later"
             )
@@ -213,6 +239,18 @@ class HttpSource:
 
     def _too_large(self) -> _TooLarge:
         return _TooLarge(f"{self.url} answered with more than {self._limits.max_body:,} bytes")
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110: seconds, or a date); None when it is neither."""
+    if text.strip().isdecimal():
+        wait = float(text)
+    else:
+        try:
+            wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(max(wait, 0.0), _LONGEST_WAIT)
 
 
 def _iso(moment: datetime) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 from operator import ge
-
-import orjson
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.errors import Damaged, LogAssetsError, Unreadable, failure_of
@@ -17,9 +16,12 @@ from log_assets.lake import Lake, layout, listing
 from log_assets.records import fast_path, ids, row
 from log_assets.records.ids import Findings, Range, Reset
 from log_assets.steps import generations
-from log_assets.steps.capture import CaptureLog
+from log_assets.steps.capture_log import CaptureLog, read_log
 from log_assets.steps.generations import read_lines
 from log_assets.steps.receipts import pending, rejects_by_reason, with_rejects
+
+SILENT = timedelta(minutes=2)
+"""Without a good poll for so long, a rolling window may have rolled past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class HourStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Every published hour and what is missing; windows that wait to be read; objects that could not be, and why."""
+    """Every published hour and what is missing; windows that wait to be read, and since when the oldest; objects that
+    could not be, and why."""
 
     hours: list[HourStatus]
     missing: dict[Hour, list[Range]]
@@ -46,6 +49,7 @@ class Status:
     rejects: dict[str, int]
     waiting: int
     problems: list[str]
+    waiting_since: datetime | None = None
 
     @property
     def missing_total(self) -> int:
@@ -62,6 +66,8 @@ class CaptureReport:
         longest_gap: the longest time between two good polls of the best capturer, in seconds.
         lost: ids that rolled past every window and stand in no published hour around.
         spooled: how many windows waited for the lake.
+        silent: spans of the hour of more than two minutes, up to now, in which no capturer polled well; unknown, and
+            so none, when a log tells no times (those of 0.1.0).
         unreadable: capture logs that tell nothing, by key.
     """
 
@@ -72,6 +78,7 @@ class CaptureReport:
     lost: tuple[Range, ...]
     spooled: int
     unreadable: tuple[str, ...] = ()
+    silent: tuple[tuple[datetime, datetime], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,9 @@ def status(lake: Lake, catalog: Catalog) -> Status:
         for partition in partitions
     ]
     problems = [str(error) for error in rejected.failed.values()]
-    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects, len(pending(lake)), problems)
+    waiting = pending(lake)
+    since = min(map(layout.window_landed, waiting), default=None)
+    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects, len(waiting), problems, since)
 
 
 def soundness(lake: Lake, partition: Partition) -> Soundness:
@@ -159,7 +168,7 @@ def _soundness(found: list[bytes], partition: Partition) -> Soundness:
     return Soundness(len(found), problems)
 
 
-def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict[Hour, CaptureReport]:
+def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour], now: datetime) -> dict[Hour, CaptureReport]:
     """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
     first, last = min(hours), max(hours)
     listed: defaultdict[str, list[str]] = defaultdict(list)
@@ -172,33 +181,35 @@ def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour]) -> dict
         known = {partition.hour: partition.summary.id_ranges for partition in around}
     return {
         hour: _capture_report(
-            {key: _capture_log(lake, key) for key in listed[hour]},
+            hour,
+            min(now, hour.end),
+            {key: read_log(lake, key) for key in listed[hour]},
             [pair for near in (hour.plus(-1), hour, hour.plus(1)) for pair in known.get(near, ())],
         )
         for hour in hours
     }
 
 
-def _capture_log(lake: Lake, key: str) -> CaptureLog | None:
-    """A capture log; None when it is none. The capture role may write anything there."""
-    try:
-        data = orjson.loads(lake.get(key))
-        gap = data["longest_gap_seconds"]
-        return CaptureLog(
-            capturer=str(data["capturer"]),
-            hour=layout.hour_of(key),
-            polls=int(data["polls"]),
-            failures=int(data["failures"]),
-            windows=int(data["windows"]),
-            longest_gap_seconds=None if gap is None else float(gap),
-            spooled=[str(fetched) for fetched in data["spooled"]],
-            lost_ids=[(first, last) for first, last in data["lost_ids"] if ids.is_range(first, last)],
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
+def _silent(logs: Sequence[CaptureLog], hour: Hour, end: datetime) -> tuple[tuple[datetime, datetime], ...]:
+    if not all(log.first_poll for log in logs):
+        return ()
+    # One that only failed has its last good poll before its first one of this hour, or none.
+    covered = sorted(
+        (log.first_poll, log.last_good)
+        for log in logs
+        if log.first_poll and log.last_good and log.first_poll <= log.last_good
+    )
+    found, reached = [], hour.start
+    for first, last in [*covered, (end, end)]:
+        if first - reached > SILENT:
+            found.append((reached, first))
+        reached = max(reached, last)
+    return tuple(found)
 
 
-def _capture_report(found: Mapping[str, CaptureLog | None], known: Sequence[Range]) -> CaptureReport:
+def _capture_report(
+    hour: Hour, end: datetime, found: Mapping[str, CaptureLog | None], known: Sequence[Range]
+) -> CaptureReport:
     logs = [log for log in found.values() if log is not None]
     gaps = [log.longest_gap_seconds for log in logs if log.longest_gap_seconds is not None]
     lost = ids.merge(pair for log in logs for pair in log.lost_ids)
@@ -210,4 +221,5 @@ def _capture_report(found: Mapping[str, CaptureLog | None], known: Sequence[Rang
         lost=ids.subtract(lost, known),
         spooled=sum(len(log.spooled) for log in logs),
         unreadable=tuple(key for key, log in found.items() if log is None),
+        silent=_silent(logs, hour, end),
     )

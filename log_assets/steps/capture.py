@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
@@ -23,8 +24,8 @@ from log_assets.errors import Damaged, LakeError, SourceError
 from log_assets.hour import Clock, Hour
 from log_assets.lake import Entry, Lake, layout, listing
 from log_assets.records import envelope, ids, lines
-from log_assets.records.ids import Range
 from log_assets.source import Body, Source
+from log_assets.steps.capture_log import LONGEST_ERROR, CaptureLog
 
 logger = logging.getLogger(__name__)
 
@@ -46,25 +47,18 @@ class Pace:
         """The next interval, from `new` of `total` records having come in `elapsed` seconds."""
         if total == 0 or elapsed <= 0:
             return now
+        if new == 0:
+            return min(self.ceiling, 1.5 * now)
         if new >= total:
             return max(self.floor, now / 2)
         wanted = elapsed * total * (1 - self.overlap) / max(new, 1)
         # Halfway there: one burst or lull should not make it swing.
         return min(self.ceiling, max(self.floor, (now + wanted) / 2))
 
-
-@dataclass(slots=True)
-class CaptureLog:
-    """What a capturer saw in one hour; written to the lake once a minute."""
-
-    capturer: str
-    hour: Hour
-    polls: int = 0
-    failures: int = 0
-    windows: int = 0
-    longest_gap_seconds: float | None = None
-    spooled: list[str] = field(default_factory=list)
-    lost_ids: list[Range] = field(default_factory=list)
+    def after_failure(self, failed: int) -> float:
+        """The wait after `failed` polls in a row that failed: twice as long each time, and a random part less."""
+        longest = min(self.ceiling, self.floor * 2.0 ** min(failed, 10))
+        return longest * random.uniform(0.75, 1)  # noqa: S311 (spreads polls, and guards nothing)
 
 
 def known_digests(lake: Lake) -> set[str]:
@@ -143,7 +137,8 @@ class Capturer:
     def __init__(self, source: Source, lake: Lake, spool: Lake, now: Clock, pace: Pace | None = None) -> None:
         self._source, self._lake, self._spool, self._now = source, lake, spool, now
         self._pace = pace or Pace()
-        self._interval = self._pace.first
+        self._interval = self._wait = self._pace.first
+        self._failed = 0
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._log = CaptureLog(self._name, Hour.of(now()))
         self._logged = now()
@@ -157,34 +152,46 @@ class Capturer:
         """Poll until `stop` is set; the window in hand is written first."""
         try:
             while not stop.is_set():
+                was_failing = bool(self._log.error)
                 self.poll()
-                if self._now() - self._logged >= LOG_EVERY or Hour.of(self._now()) != self._log.hour:
+                turned = was_failing is not bool(self._log.error)
+                if turned or self._now() - self._logged >= LOG_EVERY or Hour.of(self._now()) != self._log.hour:
                     self.write_log()
-                stop.wait(self._interval)
+                stop.wait(self._wait)
         finally:
             self.write_log()
 
     def poll(self) -> list[str]:
         """Fetch once and write down what is new; gives the names of the windows put into the lake.
 
-        A source that fails is counted and reported, not raised: the next poll comes soon.
+        A source that fails is counted and reported, not raised. It is asked again ever later, but never so late that a
+        window could roll past once it is back, unless it says itself when it wants to be asked.
         """
         self._log.polls += 1
+        self._log.last_poll = self._now()
+        self._log.first_poll = self._log.first_poll or self._log.last_poll
         windows = self.deliver()
         try:
             bodies = list(self._source.windows())
         except SourceError as error:
             self._log.failures += 1
-            self._interval = max(self._pace.floor, self._interval / 2)
+            self._log.error = str(error)[:LONGEST_ERROR]
+            self._failed += 1
+            self._wait = self._pace.after_failure(self._failed) if error.retry_after is None else error.retry_after
             logger.error("%s", error)
             return windows
+        if self._failed:
+            logger.warning("the source answers again, after %d polls that failed", self._failed)
+        self._log.error, self._failed = "", 0
         moment = self._now()
+        self._log.last_good = moment
         for body in bodies:
             windows += self._keep(body, moment)
         if self._last_good is not None:
             gap = (moment - self._last_good).total_seconds()
             self._log.longest_gap_seconds = max(gap, self._log.longest_gap_seconds or 0.0)
         self._last_good = moment
+        self._wait = self._interval
         return windows
 
     def deliver(self) -> list[str]:
@@ -226,7 +233,7 @@ class Capturer:
             return
         hour = Hour.of(self._now())
         if hour != self._log.hour:
-            self._log = CaptureLog(self._name, hour)
+            self._log = CaptureLog(self._name, hour, last_good=self._last_good, error=self._log.error)
 
     def _keep(self, body: Body, moment: datetime) -> list[str]:
         digest = lines.digest(body.content)

@@ -37,12 +37,14 @@ class Cursor:
         swept: when the last sweep was.
         stale: hours known to be stale.
         failing: windows that could not be read: how often, and when they are tried again.
+        capture: the state of capture that was told last.
     """
 
     seen: datetime | None = None
     swept: datetime | None = None
     stale: frozenset[Hour] = field(default_factory=frozenset)
     failing: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+    capture: str = ""
 
     def to_json(self) -> str:
         return json.dumps(
@@ -51,6 +53,7 @@ class Cursor:
                 "swept": self.swept.isoformat() if self.swept else None,
                 "stale": sorted(self.stale),
                 "failing": {window: [tries, again.isoformat()] for window, (tries, again) in self.failing.items()},
+                "capture": self.capture,
             }
         )
 
@@ -68,6 +71,7 @@ class Cursor:
                     str(window): (int(tries), datetime.fromisoformat(again))
                     for window, (tries, again) in data.get("failing", {}).items()
                 },
+                str(data.get("capture", "")),
             )
         except (ValueError, TypeError, AttributeError):
             return cls()
