@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,7 +17,7 @@ from log_assets.defs.jobs import FETCH, HOURS, tidy_job
 from log_assets.defs.resources import resources
 from log_assets.defs.sensors import Rules, build_sensor
 from log_assets.ports import Ports
-from log_assets.settings import Settings
+from log_assets.settings import DOTENV, Settings
 
 
 def build_defs(
@@ -39,11 +42,21 @@ def build_defs(
     rules = rules or Rules(refresh=timedelta(minutes=settings.refresh_minutes))
     first = settings.first_hour(datetime.now(UTC))
     return dg.Definitions(
-        assets=[build_assets(first)],
+        assets=[build_assets(first, query_hint())],
         jobs=[HOURS, FETCH, tidy_job],
         sensors=[build_sensor(first, rules)],
         resources={**resources(Ports(settings)), **(resource_overrides or {})},
     )
+
+
+def query_hint() -> str:
+    """A query of the logs as one types it into any shell, in whichever folder it is."""
+    command, folder = "log-assets", Path.cwd()
+    # Who has a `.env` may stand elsewhere, and not have this installation on the path. Where settings come with the
+    # environment, a folder alone would not lead to this lake.
+    if (folder / DOTENV).exists():
+        command = f"cd {shlex.quote(str(folder))} && {shlex.quote(str(Path(sys.executable).parent / command))}"
+    return " ".join([command, "query", '"SELECT * FROM logs LIMIT 5"'])
 
 
 @dg.definitions

@@ -34,13 +34,24 @@ class Ports:
 
     def source(self) -> Source:
         """Where logs come from (SOURCE_URL). The demo source alone is given the key: it encrypts with it."""
+        if not self.settings.source_url:
+            # No default: demo records in a lake of real ones could not be told from them.
+            raise SettingError(
+                "SOURCE_URL is not set, so nothing can be captured: set it (demo:// is the bundled demo source) and "
+                "run log-assets init, which writes it to .env"
+            )
         keyring = self.keyring() if self.settings.is_demo else None
         return open_source(self.settings.source_url, allow_http=self.settings.source_allow_http, keyring=keyring)
 
-    def lake(self) -> Lake:
-        """Where objects go (LAKE_URL), made when it is new; raises `LakeError` when it is of another format."""
-        lake = self.lake_for_capture()
-        check_format(lake, create=True)
+    def lake(self, *, create: bool = False) -> Lake:
+        """Where objects go (LAKE_URL); with `create` it is made when it is new.
+
+        Raises:
+            NoLake: there is none.
+            LakeError: it is of another format.
+        """
+        lake = open_lake(self.settings.lake_url, create=create)
+        check_format(lake, create=create)
         return lake
 
     def lake_for_capture(self) -> Lake:
@@ -51,10 +62,17 @@ class Ports:
         """Where windows wait while the lake cannot be written: a folder of this machine."""
         return open_lake((self.settings.home / "spool").as_uri())
 
-    def catalog(self) -> Catalog:
-        """Where partitions are registered (CATALOG_URL), made when it is new."""
+    def catalog(self, *, create: bool = False) -> Catalog:
+        """Where partitions are registered (CATALOG_URL); with `create` it is made when it is new.
+
+        Raises:
+            CatalogError: there is none, or it is not as it should be.
+        """
         catalog = self.catalog_as_it_is()
-        catalog.ensure()
+        if create:
+            catalog.ensure()
+        else:
+            catalog.check()
         return catalog
 
     def catalog_as_it_is(self) -> Catalog:
@@ -63,6 +81,9 @@ class Ports:
 
     def query(self) -> QueryEngine:
         """What runs SQL (QUERY_URL) over what the catalog registers."""
+        if urlsplit(self.settings.lake_url).scheme == "file":
+            # Whoever asks in a folder without a lake is told so, and not of its catalog.
+            self.lake()
         return open_engine(self.settings.query_url, self.catalog())
 
     def keyring(self) -> Keyring:
@@ -74,10 +95,11 @@ class Ports:
         return Pool(self.settings.workers)
 
 
-def open_lake(url: str) -> Lake:
-    """The lake at `url` (LAKE_URL).
+def open_lake(url: str, *, create: bool = True) -> Lake:
+    """The lake at `url` (LAKE_URL); a local folder is made, with `create`, when it is missing.
 
     Raises:
+        NoLake: the folder is missing, and not to be made.
         SettingError: the URL is neither ``file:///folder`` nor ``s3://bucket/prefix``.
         LakeError: it cannot be opened.
     """
@@ -86,7 +108,7 @@ def open_lake(url: str) -> Lake:
             case "file":
                 from log_assets.lake.local import open_local
 
-                return open_local(url)
+                return open_local(url, create=create)
             case "s3":
                 from log_assets.lake.s3 import open_s3
 

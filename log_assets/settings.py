@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, get_args
 
 from dotenv import load_dotenv
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, arbitrary_types_allowed=True)
 
     source_url: str = Field(
-        DEMO_SOURCE, alias="SOURCE_URL", description="where logs come from; default: the bundled demo source"
+        "", alias="SOURCE_URL", description="where logs come from; init writes it down: demo://, unless one is set"
     )
     f_key: SecretStr | None = Field(
         None, alias="f_key", description="the source's Fernet key; several, newest first, with commas between"
@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     def variables(cls) -> dict[str, str]:
         """Every environment variable with its description."""
         return {field.alias or name: field.description or "" for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def secrets(cls) -> frozenset[str]:
+        """The variables that are secrets as a whole; of others, a URL may hold one."""
+        fields = cls.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields if SecretStr in get_args(field.annotation))
 
     @property
     def is_demo(self) -> bool:

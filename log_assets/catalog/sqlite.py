@@ -51,6 +51,13 @@ class SQLiteCatalog:
         self._file = file
         self.url = f"sqlite://{file}"
 
+    def check(self) -> None:
+        # SQLite would make the file.
+        if not self._file.exists():
+            raise CatalogError(f"no catalog here: run log-assets init ({self.url} is none; CATALOG_URL names it)")
+        with self._connection() as connection:
+            connection.execute("SELECT hour FROM compact_logs LIMIT 0")
+
     def ensure(self) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from log_assets.commands.dotenv import Dotenv
 from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError
 from log_assets.hour import Clock
 from log_assets.lake import Lake, layout, listing
@@ -75,6 +77,8 @@ def _key(settings: Settings) -> str:
 
 
 def _source(ports: Ports) -> str:
+    if conflict := Dotenv(Path.cwd()).source_conflict(ports.settings):
+        raise SettingError(conflict)
     source = ports.source()
     try:
         body = next(iter(source.windows()), None)

@@ -11,6 +11,7 @@ import click
 
 from log_assets.commands.signals import stopped_by_signals
 from log_assets.errors import SettingError
+from log_assets.ports import Ports
 from log_assets.settings import Settings
 
 
@@ -18,9 +19,10 @@ def up(settings: Settings, port: int, *, check: bool) -> None:
     """Run everything until Ctrl+C or SIGTERM; with `check` only say whether it could run.
 
     Raises:
-        SettingError: the key or Dagster's folder is missing, or the port is taken.
+        SettingError: the source, the key or Dagster's folder is missing, or the port is taken.
     """
     settings.keyring()
+    Ports(settings).source().close()
     check_port(port)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     if not (settings.dagster_home / "dagster.yaml").exists():

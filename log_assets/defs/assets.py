@@ -53,8 +53,8 @@ def _spec(
     )
 
 
-def specs() -> list[dg.AssetSpec]:
-    """What exists, with the words a person reads in the UI."""
+def specs(ask: str) -> list[dg.AssetSpec]:
+    """What exists, with the words a person reads in the UI; `ask` is the command that queries it."""
     return [
         _spec(
             RAW_LOGS,
@@ -72,7 +72,7 @@ def specs() -> list[dg.AssetSpec]:
         _spec(
             LOGS_TABLE,
             "The hour as a partition of the table compact_logs, pointing at its newest generation. Query the "
-            'view logs for decoded columns: `log-assets query "SELECT * FROM logs LIMIT 5"`.',
+            f"view logs for decoded columns: `{ask}`.",
             {"table", "sql"},
             deps=[COMPACT_LOGS],
             metadata={"dagster/column_schema": metadata.table_schema(), "dagster/table_name": "compact_logs"},
@@ -80,13 +80,13 @@ def specs() -> list[dg.AssetSpec]:
     ]
 
 
-def build_assets(first: Hour) -> dg.AssetsDefinition:
-    """The three assets and their checks, with partitions from `first` on."""
+def build_assets(first: Hour, ask: str) -> dg.AssetsDefinition:
+    """The three assets and their checks, with partitions from `first` on; `ask` is a command that queries them."""
     partitions_def = partitions(first)
 
     @dg.multi_asset(
         name="hours",
-        specs=specs(),
+        specs=specs(ask),
         check_specs=checks.specs(partitions_def),
         can_subset=True,
         partitions_def=partitions_def,

@@ -28,6 +28,7 @@ _DELETE_AT_ONCE = 1000
 _PIECE = 1 << 20
 _LISTED_AT_ONCE = 1000
 
+_NO_BUCKET = "NoSuchBucket"
 _ATTEMPTS = 3
 _FIRST_WAIT = 0.1
 _ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>")
@@ -75,7 +76,10 @@ class ObjectLake:
     def get(self, key: str) -> bytes:
         try:
             return obstore.get(self._store, key).bytes().to_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            # Where the bucket is missing, no answer is about the key.
+            if _NO_BUCKET in str(error):
+                raise self._failed("read", key, error) from None
             raise NotFound(f"{self.url}/{key} is not there") from None
         except FAILURES as error:
             raise self._failed("read", key, error) from None
