@@ -208,11 +208,16 @@ def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None =
     )
 
 
+_OPTIONS = {"s3": frozenset({"kms_key"}), "demo": frozenset({"seed"})}
+"""What may stand behind the ? of a URL, by its scheme; an https source has its own."""
+
+
 def _scheme(variable: str, url: str) -> str:
     """The scheme of a setting's URL. No error of this shows more than the variable's name: a URL may hold a password.
 
     Raises:
-        SettingError: it is no URL, or holds a user or a password that nothing would take from there.
+        SettingError: it is no URL, or holds a user, a password, a fragment or an option that nothing would take from
+            there.
     """
     try:
         parts = urlsplit(url)
@@ -226,6 +231,19 @@ def _scheme(variable: str, url: str) -> str:
     if "@" in parts.netloc and parts.scheme not in ("https", "http", "trino"):
         raise SettingError(
             f"{variable} holds a user or password, which {parts.scheme}:// takes from elsewhere: leave them out"
+        )
+    # What would be cut off, or passed over, in silence: half a folder's name, or a key that is not encrypted with.
+    if "#" in url:
+        raise SettingError(f"{variable} holds a #, at which a URL ends: write it as %23")
+    if parts.scheme in ("https", "http"):
+        return parts.scheme
+    known = _OPTIONS.get(parts.scheme, frozenset())
+    if "?" in url and not known:
+        raise SettingError(f"{variable} holds a ?, behind which {parts.scheme}:// knows no options: write it as %3F")
+    if unknown := parse_qs(parts.query, keep_blank_values=True).keys() - known:
+        raise SettingError(
+            f"{variable} has {len(unknown)} options that {parts.scheme}:// does not know: it knows "
+            f"{', '.join(sorted(known))}"
         )
     return parts.scheme
 

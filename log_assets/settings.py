@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self, get_args
+from urllib.parse import quote
 
 from dotenv import load_dotenv
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -29,6 +31,21 @@ def _hour(value: object) -> Hour | None:
         return Hour(str(value))
     except HourError as error:
         raise ValueError(str(error)) from None
+
+
+def _folder(variable: str, path: Path) -> Path:
+    """An absolute folder: Dagster's children would take a relative one for another, or refuse it.
+
+    Raises:
+        SettingError: it begins with something that a shell alone would have replaced.
+    """
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise SettingError(f"{variable} names the home of a user who is not there: write the whole path") from None
+    if str(path).startswith("$"):
+        raise SettingError(f"{variable} begins with a $, which {DOTENV} replaces only as ${{NAME}}")
+    return path.absolute()
 
 
 class Settings(BaseSettings):
@@ -90,7 +107,14 @@ class Settings(BaseSettings):
         Raises:
             SettingError: a setting is malformed; the text names the variable, never its value.
         """
-        load_dotenv(Path.cwd() / DOTENV, override=False)
+        file = Path.cwd() / DOTENV
+        try:
+            load_dotenv(file, override=False)
+        except UnicodeDecodeError:
+            raise SettingError(f"{file} is not in UTF-8: save it in UTF-8") from None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds a NUL"
+            raise SettingError(f"{file} cannot be read ({why}): repair it, or remove it") from None
         # An empty variable is one that isn't set: compose files and unit files write them so.
         empty = [name for name in cls.variables() if os.environ.get(name) == ""]
         for name in empty:
@@ -100,13 +124,14 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise SettingError(f"{first['loc'][0]} is malformed: {first['msg']}") from None
-        home = settings.home.absolute()
+        home = _folder("LOG_ASSETS_HOME", settings.home)
+        given = settings.dagster_home
         return settings.model_copy(
             update={
                 "home": home,
-                "dagster_home": settings.dagster_home if settings.dagster_home != Path() else home / "dagster",
+                "dagster_home": _folder("DAGSTER_HOME", given) if given != Path() else home / "dagster",
                 "lake_url": settings.lake_url or (home / "lake").as_uri(),
-                "catalog_url": settings.catalog_url or f"sqlite://{home / 'catalog.db'}",
+                "catalog_url": settings.catalog_url or f"sqlite://{quote(str(home / 'catalog.db'))}",
             }
         )
 
@@ -129,6 +154,16 @@ class Settings(BaseSettings):
         """`START_HOUR`, or midnight UTC a week before `now`."""
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return self.start_hour or Hour.of(midnight - timedelta(days=DEFAULT_DAYS))
+
+    def dagster_folder(self) -> Path:
+        """`dagster_home`; raises `SettingError` when Dagster could not use it."""
+        # Dagster puts it, as it is, into the URL of its databases.
+        if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(self.dagster_home)):
+            raise SettingError(
+                f"Dagster's folder {self.dagster_home} holds a {found[0]}, which Dagster takes for a part of a URL: "
+                "set DAGSTER_HOME to a folder without it"
+            )
+        return self.dagster_home
 
     def keyring(self) -> Keyring:
         """Raises `SettingError` when `f_key` is missing or malformed."""

@@ -28,7 +28,7 @@ READING = (
     ["tidy"],
     ["backfill", "--from", H0, "--to", H0],
 )
-SECRET = "https://user:c4n4ry@127.0.0.1:9/logs?from={start}&to={end}&token=c4n4ry#part"
+SECRET = "https://user:c4n4ry@127.0.0.1:9/logs?from={start}&to={end}&token=c4n4ry"
 
 
 def new_shell(shell: Shell, *names: str) -> None:
@@ -99,7 +99,11 @@ def test_init_writes_down_the_source_that_is_exported(shell: Shell) -> None:
     # A key that is exported comes from where secrets are kept, and stays there.
     assert "f_key" not in env(shell)
     sourced = subprocess.run(
-        ["sh", "-c", '. ./.env; printf %s "$SOURCE_URL"'], capture_output=True, text=True, check=True
+        ["sh", "-c", '. ./.env; printf %s "$SOURCE_URL"'],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert sourced.stdout == SECRET
     shell.done("init")

@@ -111,3 +111,34 @@ def test_restore_escapes_and_loses_nothing(shell: Shell) -> None:
     assert "\x1b" not in said
     assert "\x9b" not in said
     assert json.loads(said) == record(1, activity=HOSTILE)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "TIME '01:02:03'",
+        "CAST('infinity' AS timestamp)",
+        "CAST('-infinity' AS timestamp)",
+        "CAST('290000-01-01' AS timestamp)",
+        "DATE '-0044-01-01'",
+        "ARRAY[DATE '-0044-01-01']",
+        "INTERVAL '1' DAY",
+        "CAST('nan' AS double)",
+        "ARRAY[CAST('inf' AS double), CAST('-inf' AS real)]",
+        "MAP(ARRAY[TIME '01:02:03'], ARRAY[CAST('nan' AS double)])",
+        "uuid()",
+        "chr(0)",
+    ],
+)
+def test_whatever_a_query_gives_is_printed(shell: Shell, form: str, value: str) -> None:
+    shell.use_folder()
+    shell.done("init")
+    shown = shell.done("query", f"SELECT {value} AS a, NULL AS b", "--format", form)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    if form == "json":
+        (row,) = json.loads(shown, parse_constant=refuse)
+        assert set(row) == {"a", "b"}

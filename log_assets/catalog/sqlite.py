@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from log_assets.catalog import Move, Moved, Partition
 from log_assets.errors import CatalogError, SettingError, shown
@@ -49,7 +49,7 @@ class SQLiteCatalog:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.url = f"sqlite://{file}"
+        self.url = f"sqlite://{quote(str(file))}"
 
     def check(self) -> None:
         # SQLite would make the file.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _FORMATS = click.Choice(["table", "csv", "json"])
 _PORT = 3000
+_PORTS = click.IntRange(1, 65535)
 
 
 def _now() -> datetime:
@@ -51,19 +52,30 @@ HOUR = HourType()
 
 
 class Group(click.Group):
-    """Turns errors that are meant for the user into one line and exit code 1."""
+    """Here every error leaves, as one line and exit code 1; the traceback of one that nobody foresaw goes to a file."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except LogAssetsError as error:
             raise click.ClickException(printable(str(error))) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # click's own, and who reads our output has enough: click ends both.
+            raise
+        except Exception as error:
+            from log_assets.commands.unforeseen import report
+
+            line, whole = report(error, ctx.invoked_subcommand or "")
+            if ctx.params.get("debug"):
+                click.echo(printable(whole), err=True)
+            raise click.ClickException(printable(line)) from None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="log_assets")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error that nobody foresaw.")
 @click.pass_context
-def main(ctx: click.Context) -> None:
+def main(ctx: click.Context, debug: bool) -> None:
     """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
     # What visitors of the logged site did is nobody else's to read.
     os.umask(0o077)
@@ -110,7 +122,9 @@ def poll(once: bool) -> None:
 
 
 @main.command()
-@click.option("--port", default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
+@click.option(
+    "--port", type=_PORTS, default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1."
+)
 @click.option("--check", is_flag=True, help="Only say whether it could run: settings, port, folder.")
 def up(port: int, check: bool) -> None:
     """Run the capturer, Dagster's UI and its daemon under one supervisor, until Ctrl+C."""
@@ -211,7 +225,7 @@ def keygen() -> None:
 
 
 @main.command("demo-source")
-@click.option("--port", default=8000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=_PORTS, default=8000, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--seed", default=0, show_default=True, help="Another seed makes other records.")
 def demo_source(port: int, seed: int) -> None:
     """Serve a rolling window of demo records, and their history, as the real source would."""

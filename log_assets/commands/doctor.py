@@ -168,6 +168,7 @@ def _query(ports: Ports) -> str:
 
 
 def _dagster(settings: Settings) -> str:
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
-    return f"{settings.dagster_home}"
+    home = settings.dagster_folder()
+    if not (home / "dagster.yaml").exists():
+        raise SettingError(f"{home} has no dagster.yaml: run log-assets init")
+    return str(home)

@@ -15,7 +15,7 @@ import dagster as dg
 from log_assets.commands.dotenv import Dotenv
 from log_assets.errors import NoLake, SettingError
 from log_assets.lake import layout
-from log_assets.ports import Ports, open_engine, open_lake
+from log_assets.ports import Ports, open_engine, open_lake, open_source
 from log_assets.query import VIEW
 from log_assets.records.token import Keyring
 from log_assets.settings import DEMO_SOURCE, Settings
@@ -65,7 +65,7 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
     yield f"query engine: {engine.url}" + ("" if engine.url.startswith("duckdb:") else f": the view {VIEW} is made")
     if settings.lake_url.startswith("s3:"):
         yield "bucket, workgroup and roles are not made here: deploy/ makes them; log-assets doctor checks each"
-    yield _dagster_home(settings.dagster_home, settings.lake_url)
+    yield _dagster_home(settings.dagster_folder(), settings.lake_url)
     if not settings.has_key:
         raise SettingError(
             f"f_key is not set, and only the owner of this source knows it: "
@@ -77,8 +77,11 @@ def initialise(folder: Path, now: datetime) -> Iterator[str]:
 def _check_urls(ports: Ports) -> None:
     """Raises what opening each URL raises; nothing is made or asked."""
     settings = ports.settings
-    if settings.source_url and not settings.is_demo:
-        ports.source().close()
+    settings.dagster_folder()
+    if settings.source_url:
+        # Of the demo source, init makes the key further down.
+        keyring = settings.keyring() if settings.has_key else Keyring.parse(Keyring.generate())
+        open_source(settings.source_url, allow_http=settings.source_allow_http, keyring=keyring).close()
     with suppress(NoLake):
         open_lake(settings.lake_url, create=False)
     open_engine(settings.query_url, ports.catalog_as_it_is())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -24,16 +25,17 @@ def up(settings: Settings, port: int, *, check: bool) -> None:
     settings.keyring()
     Ports(settings).source().close()
     check_port(port)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    home = settings.dagster_folder()
+    os.environ["DAGSTER_HOME"] = str(home)
+    if not (home / "dagster.yaml").exists():
+        raise SettingError(f"{home} has no dagster.yaml: run log-assets init")
     if check:
         return
     from log_assets.commands.init import make_dagster_storage
     from log_assets.commands.supervisor import Program, supervise
     from log_assets.defs.private import DAEMON_MODULE
 
-    make_dagster_storage(settings.dagster_home)
+    make_dagster_storage(home)
     module = ["-m", "log_assets.definitions"]
     programs = [
         Program("capturer", [sys.executable, "-m", "log_assets", "poll"]),
@@ -51,10 +53,11 @@ def up(settings: Settings, port: int, *, check: bool) -> None:
 
 
 def check_port(port: int) -> None:
-    """Raises `SettingError` when a port of 127.0.0.1 is taken."""
+    """Raises `SettingError` when a port of 127.0.0.1 is taken, or not ours to take."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
-        except OSError:
-            raise SettingError(f"port {port} is taken: choose another with --port or PORT=…") from None
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+            raise SettingError(f"port {port} {why}: choose another with --port or PORT=…") from None

@@ -48,6 +48,11 @@ class EmbeddedEngine:
                 self._prepare(connection)
                 table = connection.sql(translated, params=list(parameters)).to_arrow_table()
                 profile = orjson.loads(connection.get_profiling_information("json"))
+            except (RuntimeError, duckdb.InterruptException) as error:
+                # At Ctrl+C DuckDB takes the signal for itself, and an error of either kind comes.
+                if "interrupted" in str(error).lower():
+                    raise KeyboardInterrupt from None
+                raise
             except duckdb.Error as error:
                 raise QueryError(f"the query failed: {_first_lines(error)}") from None
         return Result(table, int(profile.get("io", {}).get("total_bytes_read", 0)))
