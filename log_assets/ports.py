@@ -208,7 +208,7 @@ def open_source(url: str, *, allow_http: bool = False, keyring: Keyring | None =
     )
 
 
-_OPTIONS = {"s3": frozenset({"kms_key"}), "demo": frozenset({"seed"})}
+_OPTIONS = {"s3": frozenset({"kms_key", "request_payer"}), "demo": frozenset({"seed"})}
 """What may stand behind the ? of a URL, by its scheme; an https source has its own."""
 
 

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it holds a NUL"
             raise SettingError(f"{file} cannot be read ({why}): repair it, or remove it") from None
+        # boto3 knows this name alone; others, the AWS command line among them, the one without DEFAULT, and prefer it.
+        if region := os.environ.get("AWS_REGION"):
+            os.environ["AWS_DEFAULT_REGION"] = region
         # An empty variable is one that isn't set: compose files and unit files write them so.
         empty = [name for name in cls.variables() if os.environ.get(name) == ""]
         for name in empty:

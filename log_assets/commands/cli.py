@@ -82,6 +82,8 @@ def main(ctx: click.Context, debug: bool) -> None:
     # Only this program's own voice: libraries tell every request with its whole URL.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("log_assets").setLevel(logging.INFO)
+    # A traceback a try, of an error that comes as one line anyway.
+    logging.getLogger("botocore").setLevel(logging.ERROR)
     # SIGTERM raises KeyboardInterrupt as Ctrl+C does, so that a query is cancelled where it runs. `poll` and `up` set
     # handlers of their own: they finish what they have in hand.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

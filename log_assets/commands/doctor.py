@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -102,6 +104,7 @@ def _source(ports: Ports) -> str:
 
 def _lake(ports: Ports, now: Clock) -> str:
     lake = ports.lake()
+    _check_creates(lake)
     skew = abs((lake.now() - now()).total_seconds())
     waiting = len(pending(lake))
     said = (
@@ -110,6 +113,25 @@ def _lake(ports: Ports, now: Clock) -> str:
     if foreign := listing.foreign(lake):
         said += f"; {len(foreign)} objects are none of ours and are left alone: {_some(foreign)}"
     return said
+
+
+def _check_creates(lake: Lake) -> None:
+    """Raises `LakeError` when the store writes over what is to be created only: of two writers one would be lost."""
+    key = f"{layout.PROBE}/{uuid.uuid4().hex}"
+    what = (
+        "S3's conditional writes (If-None-Match), without which one writer would overwrite another: take a store or a "
+        "version of it that has them, as S3 itself, MinIO, Ceph and R2 do"
+    )
+    try:
+        if not lake.put(key, b"") or lake.put(key, b"again"):
+            raise LakeError(f"{lake.url} does not keep to {what}")
+    except LakeError as error:
+        if "NotImplemented" in str(error):
+            raise LakeError(f"{lake.url} refuses {what}") from None
+        raise
+    finally:
+        with suppress(LakeError):
+            lake.delete([key])
 
 
 class _Unchanged:
