@@ -12,8 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from log_assets.defs.assets import build_assets
-from log_assets.defs.jobs import FETCH, HOURS, tidy_job
+from log_assets.defs.assets import build_assets, partitions
+from log_assets.defs.jobs import CHECKS_ALONE, FETCH, HOURS, tidy_job
+from log_assets.defs.keys import CHECK_JOB
 from log_assets.defs.resources import resources
 from log_assets.defs.sensors import Rules, build_sensor
 from log_assets.ports import Ports
@@ -41,9 +42,16 @@ def build_defs(
     settings = settings or Settings.load()
     rules = rules or Rules(refresh=timedelta(minutes=settings.refresh_minutes))
     first = settings.first_hour(datetime.now(UTC))
+    check = dg.define_asset_job(
+        CHECK_JOB,
+        selection=CHECKS_ALONE,
+        # With `partitions_def` alone a job of nothing but checks has no partitions.
+        config=dg.PartitionedConfig(partitions(first), run_config_for_partition_key_fn=lambda _: {}),
+        description="Checks hours again, and changes nothing.",
+    )
     return dg.Definitions(
         assets=[build_assets(first, query_hint())],
-        jobs=[HOURS, FETCH, tidy_job],
+        jobs=[HOURS, FETCH, check, tidy_job],
         sensors=[build_sensor(first, rules)],
         resources={**resources(Ports(settings)), **(resource_overrides or {})},
     )

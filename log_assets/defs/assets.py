@@ -14,8 +14,10 @@ import dagster as dg
 
 from log_assets.defs import checks, metadata, runs
 from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE, RAW_LOGS
+from log_assets.defs.private import PARTITION_TAG, RANGE_START_TAG, latest_materializations
 from log_assets.errors import LogAssetsError
 from log_assets.hour import PARTITION_FORMAT, Hour
+from log_assets.lake import layout
 from log_assets.ports import Ports
 from log_assets.steps.capture import capture_all, known_digests
 from log_assets.steps.compact import Compacted, compact_all
@@ -26,6 +28,9 @@ from log_assets.steps.transform import Transformed, fetch, transform_all
 FAILED_HOURS = "failed_hours"
 # As many as one call to Glue takes.
 _HOURS_AT_ONCE = 100
+# Hours that are checked when none is chosen; the one in progress is materialized every few minutes.
+_NEWEST_HOURS = 24
+_NEWEST_READ = 500
 
 
 def partitions(first: Hour) -> dg.HourlyPartitionsDefinition:
@@ -96,7 +101,7 @@ def build_assets(first: Hour, ask: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, ports: dg.ResourceParam[Ports]
     ) -> Iterator[dg.MaterializeResult[None]]:
         context.instance.add_run_tags(context.run.run_id, runs.worker_tags())
-        wanted = [Hour(partition) for partition in context.partition_keys]
+        wanted = _wanted(context)
         with ports.pool() as pool:
             run = _HoursRun(context, ports, pool)
             if RAW_LOGS in context.selected_asset_keys:
@@ -109,6 +114,31 @@ def build_assets(first: Hour, ask: str) -> dg.AssetsDefinition:
         run.end()
 
     return hours
+
+
+def _wanted(context: dg.AssetExecutionContext) -> list[Hour]:
+    """The hours that a run is for.
+
+    Raises:
+        Failure: it was launched without any, and is to make something. One that only checks takes the newest hours:
+            "Execute all" of the UI's checks asks for none.
+    """
+    if context.run.tags.keys() & {PARTITION_TAG, RANGE_START_TAG}:
+        return [Hour(partition) for partition in context.partition_keys]
+    if context.selected_asset_keys:
+        raise dg.Failure(
+            "no hours were chosen: launch it with a partition, from an asset's Materialize… or a job's Partitions tab, "
+            "or run log-assets backfill --from … --to …",
+            allow_retries=False,
+        )
+    filters = dg.AssetRecordsFilter(asset_key=LOGS_TABLE)
+    records = context.instance.fetch_materializations(filters, limit=_NEWEST_READ).records
+    hours = dict.fromkeys(Hour(record.partition_key) for record in records if record.partition_key)
+    found = sorted([*hours][:_NEWEST_HOURS])
+    context.log.info(
+        f"no hours were chosen: those that were materialized last are checked: {', '.join(found) or 'none'}"
+    )
+    return found
 
 
 class _HoursRun:
@@ -183,10 +213,23 @@ class _HoursRun:
         """The selected checks of the hours that went well: all at once, for one query costs as much as one an hour."""
         done = [hour for hour in wanted if hour not in self._failed]
         results = checks.evaluate(
-            self._context.selected_asset_check_keys, self._lake, self._catalog, self._ports.query, done, pool=self._pool
+            self._context.selected_asset_check_keys,
+            self._lake,
+            self._catalog,
+            self._ports.query,
+            done,
+            pool=self._pool,
+            never_captured=self._never_captured,
         )
         for evaluation in checks.evaluations(self._context.instance, results):
             self._context.log_event(evaluation)
+
+    def _never_captured(self, hours: Sequence[Hour]) -> set[Hour]:
+        """Of hours without a record those that nobody asked the source for: no run, and no capturer."""
+        if RAW_LOGS in self._context.selected_asset_keys:
+            return set()
+        asked = latest_materializations(self._context.instance, RAW_LOGS, hours, _HOURS_AT_ONCE)
+        return set(hours) - asked.keys() - set(self._lake.folders(layout.CAPTURE))
 
     def end(self) -> None:
         """Raises `Failure`, naming each hour that failed."""
