@@ -94,7 +94,7 @@ def test_every_client_asks_the_hosts_that_boto3_would(
             (s3, lambda: open_lake("s3://logs-b/x").put("lake.json", b"")),
             (glue, lambda: open_catalog("glue://d", "s3://logs-b/x").check()),
             # Whoever loads settings gives children that know boto3 alone the region, too.
-            (s3, lambda: Settings.load() and boto3.client("s3").list_objects_v2(Bucket="logs-b")),
+            (s3, lambda: Settings.load() and boto3.Session().client("s3").list_objects_v2(Bucket="logs-b")),
         ]
         for host, ask in asks:
             proxy.hosts.clear()

@@ -149,6 +149,8 @@ def test_a_query_that_is_broken_off_says_no_more_than_that(shell: Shell, number:
     shell.done("init")
     started = shell.folder / "started"
     code = (
+        # A shell's background job, as these tests may be, ignores SIGINT, and so would this.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import pathlib; from log_assets.query import embedded; before = embedded.EmbeddedEngine._prepare\n"
         f"def prepare(*a): before(*a); pathlib.Path({str(started)!r}).touch()\n"
         "embedded.EmbeddedEngine._prepare = prepare\n"

@@ -226,8 +226,6 @@ class _HoursRun:
 
     def _never_captured(self, hours: Sequence[Hour]) -> set[Hour]:
         """Of hours without a record those that nobody asked the source for: no run, and no capturer."""
-        if RAW_LOGS in self._context.selected_asset_keys:
-            return set()
         asked = latest_materializations(self._context.instance, RAW_LOGS, hours, _HOURS_AT_ONCE)
         return set(hours) - asked.keys() - set(self._lake.folders(layout.CAPTURE))
 
