@@ -6,8 +6,9 @@ bin=$1
 cd "$2"
 
 # The demo is the embedded default, whatever the shell has set for the real thing.
-unset SOURCE_URL LAKE_URL CATALOG_URL QUERY_URL LOG_ASSETS_HOME DAGSTER_HOME START_HOUR f_key
-export LOG_ASSETS_HOME="$PWD/home" REFRESH_MINUTES=1
+unset LAKE_URL CATALOG_URL QUERY_URL DAGSTER_HOME START_HOUR f_key SOURCE_ALLOW_HTTP WORKERS
+# `init` writes these to .env, so that whoever types a command in this folder finds what the demo made.
+export SOURCE_URL=demo:// LOG_ASSETS_HOME=home REFRESH_MINUTES=1
 
 hour() { "$bin/python" -c "from datetime import *; print(f'{datetime.now(UTC) - timedelta(hours=$1):%Y-%m-%d-%H}')"; }
 
@@ -23,11 +24,14 @@ first=$(hour 24)
 last=$(hour 1)
 "$bin/log-assets" backfill --from "$first" --to "$last"
 "$bin/log-assets" query events_per_hour -p from_hour="$first" -p to_hour="$last"
-[ "$UI" != 0 ] || exit 0
+hint() { "$bin/python" -c 'from log_assets.definitions import query_hint; print(query_hint())'; }
+[ "$UI" != 0 ] || { echo 'Query it yourself:'; hint; exit 0; }
 
 now=$(hour 0)
 "$bin/log-assets" backfill --from "$now" --to "$now"
 kill "$poll"
 wait "$poll" || true
 trap - EXIT
+echo 'Query it yourself:'
+hint
 exec "$bin/log-assets" up --port "$PORT"

@@ -32,6 +32,13 @@ class LakeError(LogAssetsError):
     """The lake could not be read or written."""
 
 
+class NoLake(LakeError):
+    """No lake was made where the settings point."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"no lake here: run log-assets init ({url} is none; LAKE_URL and LOG_ASSETS_HOME name it)")
+
+
 class NotFound(LakeError):
     """No object stands at that key."""
 

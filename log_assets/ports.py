@@ -35,6 +35,12 @@ class Ports:
     def source(self) -> Source:
         """Where logs come from (SOURCE_URL). The demo source alone is given the key: it encrypts with it."""
         settings = self.settings
+        if not settings.source_url:
+            # No default: demo records in a lake of real ones could not be told from them.
+            raise SettingError(
+                "SOURCE_URL is not set, so nothing can be captured: set it (demo:// is the bundled demo source) and "
+                "run log-assets init, which writes it to .env"
+            )
         return open_source(
             settings.source_url,
             allow_http=settings.source_allow_http,
@@ -42,10 +48,15 @@ class Ports:
             keyring=self.keyring() if settings.is_demo else None,
         )
 
-    def lake(self) -> Lake:
-        """Where objects go (LAKE_URL), made when it is new; raises `LakeError` when it is of another format."""
-        lake = self.lake_for_capture()
-        check_format(lake, create=True)
+    def lake(self, *, create: bool = False) -> Lake:
+        """Where objects go (LAKE_URL); with `create` it is made when it is new.
+
+        Raises:
+            NoLake: there is none.
+            LakeError: it is of another format.
+        """
+        lake = open_lake(self.settings.lake_url, create=create)
+        check_format(lake, create=create)
         return lake
 
     def lake_for_capture(self) -> Lake:
@@ -56,10 +67,17 @@ class Ports:
         """Where windows wait while the lake cannot be written: a folder of this machine."""
         return open_lake((self.settings.home / "spool").as_uri())
 
-    def catalog(self) -> Catalog:
-        """Where partitions are registered (CATALOG_URL), made when it is new."""
+    def catalog(self, *, create: bool = False) -> Catalog:
+        """Where partitions are registered (CATALOG_URL); with `create` it is made when it is new.
+
+        Raises:
+            CatalogError: there is none, or it is not as it should be.
+        """
         catalog = self.catalog_as_it_is()
-        catalog.ensure()
+        if create:
+            catalog.ensure()
+        else:
+            catalog.check()
         return catalog
 
     def catalog_as_it_is(self) -> Catalog:
@@ -68,6 +86,9 @@ class Ports:
 
     def query(self) -> QueryEngine:
         """What runs SQL (QUERY_URL) over what the catalog registers."""
+        if urlsplit(self.settings.lake_url).scheme == "file":
+            # Whoever asks in a folder without a lake is told so, and not of its catalog.
+            self.lake()
         return open_engine(self.settings.query_url, self.catalog())
 
     def keyring(self) -> Keyring:
@@ -79,10 +100,11 @@ class Ports:
         return Pool(self.settings.workers)
 
 
-def open_lake(url: str) -> Lake:
-    """The lake at `url` (LAKE_URL).
+def open_lake(url: str, *, create: bool = True) -> Lake:
+    """The lake at `url` (LAKE_URL); a local folder is made, with `create`, when it is missing.
 
     Raises:
+        NoLake: the folder is missing, and not to be made.
         SettingError: the URL is neither ``file:///folder`` nor ``s3://bucket/prefix``.
         LakeError: it cannot be opened.
     """
@@ -91,7 +113,7 @@ def open_lake(url: str) -> Lake:
             case "file":
                 from log_assets.lake.local import open_local
 
-                return open_local(url)
+                return open_local(url, create=create)
             case "s3":
                 from log_assets.lake.s3 import open_s3
 
@@ -194,11 +216,16 @@ def open_source(
     )
 
 
+_OPTIONS = {"s3": frozenset({"kms_key", "request_payer"}), "demo": frozenset({"seed"})}
+"""What may stand behind the ? of a URL, by its scheme; an https source has its own."""
+
+
 def _scheme(variable: str, url: str) -> str:
     """The scheme of a setting's URL. No error of this shows more than the variable's name: a URL may hold a password.
 
     Raises:
-        SettingError: it is no URL, or holds a user or a password that nothing would take from there.
+        SettingError: it is no URL, or holds a user, a password, a fragment or an option that nothing would take from
+            there.
     """
     try:
         parts = urlsplit(url)
@@ -212,6 +239,19 @@ def _scheme(variable: str, url: str) -> str:
     if "@" in parts.netloc and parts.scheme not in ("https", "http", "trino"):
         raise SettingError(
             f"{variable} holds a user or password, which {parts.scheme}:// takes from elsewhere: leave them out"
+        )
+    # What would be cut off, or passed over, in silence: half a folder's name, or a key that is not encrypted with.
+    if "#" in url:
+        raise SettingError(f"{variable} holds a #, at which a URL ends: write it as %23")
+    if parts.scheme in ("https", "http"):
+        return parts.scheme
+    known = _OPTIONS.get(parts.scheme, frozenset())
+    if "?" in url and not known:
+        raise SettingError(f"{variable} holds a ?, behind which {parts.scheme}:// knows no options: write it as %3F")
+    if unknown := parse_qs(parts.query, keep_blank_values=True).keys() - known:
+        raise SettingError(
+            f"{variable} has {len(unknown)} options that {parts.scheme}:// does not know: it knows "
+            f"{', '.join(sorted(known))}"
         )
     return parts.scheme
 

@@ -6,7 +6,8 @@ import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, get_args
+from urllib.parse import quote
 
 from dotenv import load_dotenv
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -47,6 +48,21 @@ def _hosts(value: object) -> tuple[str, ...]:
     return names
 
 
+def _folder(variable: str, path: Path) -> Path:
+    """An absolute folder: Dagster's children would take a relative one for another, or refuse it.
+
+    Raises:
+        SettingError: it begins with something that a shell alone would have replaced.
+    """
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise SettingError(f"{variable} names the home of a user who is not there: write the whole path") from None
+    if str(path).startswith("$"):
+        raise SettingError(f"{variable} begins with a $, which {DOTENV} replaces only as ${{NAME}}")
+    return path.absolute()
+
+
 class Settings(BaseSettings):
     """The settings as they stand; `Settings.load()` makes them.
 
@@ -56,7 +72,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, arbitrary_types_allowed=True)
 
     source_url: str = Field(
-        DEMO_SOURCE, alias="SOURCE_URL", description="where logs come from; default: the bundled demo source"
+        "", alias="SOURCE_URL", description="where logs come from; init writes it down: demo://, unless one is set"
     )
     f_key: SecretStr | None = Field(
         None, alias="f_key", description="the source's Fernet key; several, newest first, with commas between"
@@ -118,9 +134,19 @@ class Settings(BaseSettings):
         Raises:
             SettingError: a setting is malformed; the text names the variable, never its value.
         """
-        load_dotenv(Path.cwd() / DOTENV, override=False)
+        file = Path.cwd() / DOTENV
+        try:
+            load_dotenv(file, override=False)
+        except UnicodeDecodeError:
+            raise SettingError(f"{file} is not in UTF-8: save it in UTF-8") from None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds a NUL"
+            raise SettingError(f"{file} cannot be read ({why}): repair it, or remove it") from None
         if os.environ.get(WITHOUT_KEY):
             os.environ.pop("f_key", None)
+        # boto3 knows this name alone; others, the AWS command line among them, the one without DEFAULT, and prefer it.
+        if region := os.environ.get("AWS_REGION"):
+            os.environ["AWS_DEFAULT_REGION"] = region
         # An empty variable is one that isn't set: compose files and unit files write them so.
         empty = [name for name in cls.variables() if os.environ.get(name) == ""]
         for name in empty:
@@ -130,13 +156,14 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise SettingError(f"{first['loc'][0]} is malformed: {first['msg']}") from None
-        home = settings.home.absolute()
+        home = _folder("LOG_ASSETS_HOME", settings.home)
+        given = settings.dagster_home
         return settings.model_copy(
             update={
                 "home": home,
-                "dagster_home": settings.dagster_home if settings.dagster_home != Path() else home / "dagster",
+                "dagster_home": _folder("DAGSTER_HOME", given) if given != Path() else home / "dagster",
                 "lake_url": settings.lake_url or (home / "lake").as_uri(),
-                "catalog_url": settings.catalog_url or f"sqlite://{home / 'catalog.db'}",
+                "catalog_url": settings.catalog_url or f"sqlite://{quote(str(home / 'catalog.db'))}",
             }
         )
 
@@ -152,6 +179,12 @@ class Settings(BaseSettings):
         url = self.source_url
         return url.startswith(("http:", "https:")) and not ("{start}" in url and "{end}" in url)
 
+    @classmethod
+    def secrets(cls) -> frozenset[str]:
+        """The variables that are secrets as a whole; of others, a URL may hold one."""
+        fields = cls.model_fields.items()
+        return frozenset(field.alias or name for name, field in fields if SecretStr in get_args(field.annotation))
+
     @property
     def is_demo(self) -> bool:
         return self.source_url.startswith(DEMO_SOURCE)
@@ -160,6 +193,16 @@ class Settings(BaseSettings):
         """`START_HOUR`, or midnight UTC a week before `now`."""
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return self.start_hour or Hour.of(midnight - timedelta(days=DEFAULT_DAYS))
+
+    def dagster_folder(self) -> Path:
+        """`dagster_home`; raises `SettingError` when Dagster could not use it."""
+        # Dagster puts it, as it is, into the URL of its databases.
+        if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(self.dagster_home)):
+            raise SettingError(
+                f"Dagster's folder {self.dagster_home} holds a {found[0]}, which Dagster takes for a part of a URL: "
+                "set DAGSTER_HOME to a folder without it"
+            )
+        return self.dagster_home
 
     def keyring(self) -> Keyring:
         """Raises `SettingError` when `f_key` is missing or malformed."""

@@ -90,6 +90,10 @@ class Proxy:
     calls: list[Call] = field(default_factory=list)
     fault: Callable[[Call], Fault | Refusal | None] = lambda call: None
     hang_seconds: float = 3.0
+    heads: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Every call's name and headers, these in small letters."""
+    without: frozenset[str] = frozenset()
+    """Headers, in small letters, that are not passed on: as of a store that does not know them."""
 
     def counted(self) -> dict[str, int]:
         """How many calls of each kind there were."""
@@ -114,6 +118,7 @@ def proxy(upstream: str) -> Iterator[Proxy]:
             call = call_of(self.command, self.path, self.headers, body)
             with lock:
                 found.calls.append(call)
+                found.heads.append((call.name, {name.lower(): value for name, value in self.headers.items()}))
                 fault = found.fault(call)
             if fault is None or fault is Fault.LOST:
                 status, headers, content = self._ask(body)
@@ -156,7 +161,9 @@ def proxy(upstream: str) -> Iterator[Proxy]:
         def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
             connection = HTTPConnection(host, timeout=120)
             try:
-                headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
+                headers = {
+                    name: value for name, value in self.headers.items() if name.lower() not in _HOP | found.without
+                }
                 connection.request(self.command, self.path, body, headers)
                 answer = connection.getresponse()
                 return answer.status, answer.getheaders(), answer.read()

@@ -46,8 +46,8 @@ class HeldLake:
 
 
 class HeldPorts(Ports):
-    def lake(self) -> Lake:
-        return HeldLake(super().lake(), self.settings.home)
+    def lake(self, *, create: bool = False) -> Lake:
+        return HeldLake(super().lake(create=create), self.settings.home)
 
 
 @dg.definitions

@@ -57,6 +57,7 @@ REFUSED = {
 def test_what_an_account_refuses(account: Account, name: str) -> None:
     """One line that names the thing and its repair, at every command; once repaired, the same command goes through."""
     fault, said = REFUSED[name]
+    account.done("init")
     account.show("1", FIRST)
     for command in (("status",), ("poll", "--once")):
         account.between.fault = fault

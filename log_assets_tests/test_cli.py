@@ -219,6 +219,7 @@ def test_the_environment_wins_over_dotenv(shell: Shell) -> None:
 
 def test_without_a_key_capture_goes_on_and_reading_says_where_to_put_it(shell: Shell) -> None:
     shell.use_folder()
+    shell.done("init")
     save(shell, "a.json", [record(1)])
     shell.monkeypatch.delenv("f_key")
     assert "captured 1 new windows" in shell.done("poll", "--once")
@@ -312,6 +313,7 @@ def test_a_taken_port_is_a_clear_error(shell: Shell) -> None:
 
 def test_tidy_and_keygen(shell: Shell) -> None:
     shell.use_folder()
+    shell.done("init")
     assert "removed 0 rows files" in shell.done("tidy", "--raw-days", "30")
     assert Keyring.parse(shell.done("keygen").strip())
 
@@ -320,7 +322,8 @@ def test_a_lake_that_is_no_folder_and_a_lake_of_another_format(shell: Shell) -> 
     shell.use_folder()
     (shell.folder / "file").write_text("in the way")
     shell.set(LAKE_URL=(shell.folder / "file/lake").as_uri())
-    assert "check LAKE_URL" in shell.failed("status")
+    assert "no lake here" in shell.failed("status")
+    assert "check LAKE_URL" in shell.failed("init")
     other = shell.folder / "other"
     other.mkdir()
     (other / "lake.json").write_text('{"format": 7}')
@@ -330,6 +333,9 @@ def test_a_lake_that_is_no_folder_and_a_lake_of_another_format(shell: Shell) -> 
 
 def test_doctor_names_each_thing_to_repair(shell: Shell) -> None:
     shell.use_folder()
+    shell.done("init")
+    (shell.folder / ".env").unlink()
+    (shell.folder / ".log_assets/dagster/dagster.yaml").unlink()
     shell.set(SOURCE_URL="http://127.0.0.1:9/logs", f_key=Keyring.generate(), QUERY_URL="hive://")
     result = shell.run("doctor")
     assert result.exit_code == 1

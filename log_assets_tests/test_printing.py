@@ -133,3 +133,34 @@ def test_csv_for_a_spreadsheet_holds_no_formula(
     show(table, "csv")
     rows = list(csv.reader(io.StringIO(capfdbinary.readouterr().out.decode(), newline="")))
     assert rows[1][0] == text
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "TIME '01:02:03'",
+        "CAST('infinity' AS timestamp)",
+        "CAST('-infinity' AS timestamp)",
+        "CAST('290000-01-01' AS timestamp)",
+        "DATE '-0044-01-01'",
+        "ARRAY[DATE '-0044-01-01']",
+        "INTERVAL '1' DAY",
+        "CAST('nan' AS double)",
+        "ARRAY[CAST('inf' AS double), CAST('-inf' AS real)]",
+        "MAP(ARRAY[TIME '01:02:03'], ARRAY[CAST('nan' AS double)])",
+        "uuid()",
+        "chr(0)",
+    ],
+)
+def test_whatever_a_query_gives_is_printed(shell: Shell, form: str, value: str) -> None:
+    shell.use_folder()
+    shell.done("init")
+    shown = shell.done("query", f"SELECT {value} AS a, NULL AS b", "--format", form)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    if form == "json":
+        (row,) = json.loads(shown, parse_constant=refuse)
+        assert set(row) == {"a", "b"}

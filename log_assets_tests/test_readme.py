@@ -31,7 +31,7 @@ def test_every_command_stands_in_the_readme_in_the_words_of_its_help() -> None:
 def test_options_named_in_the_readme_exist() -> None:
     options = {
         option
-        for command in main.commands.values()
+        for command in (main, *main.commands.values())
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts

@@ -47,8 +47,12 @@ class Catalog(Protocol):
     @property
     def url(self) -> str: ...
 
+    def check(self) -> None:
+        """Raises `CatalogError` when the table is missing, or not as it should be; makes nothing."""
+        ...
+
     def ensure(self) -> None:
-        """Make the table when it is missing; safe to call again."""
+        """Make the table when it is missing, and check it; safe to call again."""
         ...
 
     def repair(self) -> str:

@@ -73,15 +73,32 @@ class GlueCatalog:
         self._client, self._database, self._location = client, database, location
         self.url = f"glue://{database}"
 
+    def check(self) -> None:
+        with self._errors("table"):
+            found = self._table()
+        if found is None:
+            raise CatalogError(
+                f"no catalog here: run log-assets init ({self.url} has no table {TABLE}; CATALOG_URL names it)"
+            )
+        self._check(found)
+
     def ensure(self) -> None:
         with self._errors("table"):
-            try:
-                found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
-            except ClientError as error:
-                if _code(error) != _MISSING:
-                    raise
+            found = self._table()
+            if found is None:
                 self._make()
                 return
+        self._check(found)
+
+    def _table(self) -> Mapping[str, Any] | None:
+        try:
+            return self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
+        except ClientError as error:
+            if _code(error) != _MISSING:
+                raise
+            return None
+
+    def _check(self, found: Mapping[str, Any]) -> None:
         self._check_location(found)
         different = glue_table.difference(found, self._location)
         if different and different.is_older:
@@ -97,11 +114,8 @@ class GlueCatalog:
 
     def repair(self) -> str:
         with self._errors("table"):
-            try:
-                found = self._client.get_table(DatabaseName=self._database, Name=TABLE)["Table"]
-            except ClientError as error:
-                if _code(error) != _MISSING:
-                    raise
+            found = self._table()
+            if found is None:
                 made = self._make()
                 return f"made {' and '.join(made)}" if made else "as it should be"
             self._check_location(found)

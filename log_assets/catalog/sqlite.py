@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from log_assets.catalog import Move, Moved, Partition
 from log_assets.errors import CatalogError, SettingError, shown
@@ -49,7 +49,14 @@ class SQLiteCatalog:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.url = f"sqlite://{file}"
+        self.url = f"sqlite://{quote(str(file))}"
+
+    def check(self) -> None:
+        # SQLite would make the file.
+        if not self._file.exists():
+            raise CatalogError(f"no catalog here: run log-assets init ({self.url} is none; CATALOG_URL names it)")
+        with self._connection() as connection:
+            connection.execute("SELECT hour FROM compact_logs LIMIT 0")
 
     def ensure(self) -> None:
         try:

@@ -69,7 +69,7 @@ def backfill(ports: Ports, first: Hour, last: Hour, *, console: Console) -> Back
     job = build_defs(settings=settings).resolve_job_def(FETCH_JOB if fetch else HOURS_JOB)
     tags = {RANGE_START_TAG: first, RANGE_END_TAG: last}
     with (
-        dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance,
+        dg.DagsterInstance.from_config(str(settings.dagster_folder())) as instance,
         _progress(instance, run_id, len(hours), fetch, console),
     ):
         result = job.execute_in_process(

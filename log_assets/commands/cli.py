@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from log_assets.ports import Ports
 
 _FORMATS = click.Choice(["table", "csv", "json"])
+_PORT = 3000
+_PORTS = click.IntRange(1, 65535)
 _UI_PORT = click.option(
-    "--port", default=3000, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1."
+    "--port", type=_PORTS, default=_PORT, show_default=True, envvar="PORT", help="Port of Dagster's UI on 127.0.0.1."
 )
 _READ_ONLY = click.option(
     "--read-only", is_flag=True, help="The UI shows everything, and launches, stops and changes nothing."
@@ -56,25 +58,38 @@ HOUR = HourType()
 
 
 class Group(click.Group):
-    """Turns errors that are meant for the user into one line and exit code 1."""
+    """Here every error leaves, as one line and exit code 1; the traceback of one that nobody foresaw goes to a file."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except LogAssetsError as error:
             raise click.ClickException(printable(str(error))) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # click's own, and who reads our output has enough: click ends both.
+            raise
+        except Exception as error:
+            from log_assets.commands.unforeseen import report
+
+            line, whole = report(error, ctx.invoked_subcommand or "")
+            if ctx.params.get("debug"):
+                click.echo(printable(whole), err=True)
+            raise click.ClickException(printable(line)) from None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="log_assets")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error that nobody foresaw.")
 @click.pass_context
-def main(ctx: click.Context) -> None:
+def main(ctx: click.Context, debug: bool) -> None:
     """Capture encrypted web logs, compact each hour losslessly, and query them in SQL."""
     # What visitors of the logged site did is nobody else's to read.
     os.umask(0o077)
     # Only this program's own voice: libraries tell every request with its whole URL.
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("log_assets").setLevel(logging.INFO)
+    # A traceback a try, of an error that comes as one line anyway.
+    logging.getLogger("botocore").setLevel(logging.ERROR)
     # SIGTERM raises KeyboardInterrupt as Ctrl+C does, so that a query is cancelled where it runs. `poll` and `up` set
     # handlers of their own: they finish what they have in hand.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -235,7 +250,7 @@ def keygen() -> None:
 
 
 @main.command("demo-source")
-@click.option("--port", default=8000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=_PORTS, default=8000, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--seed", default=0, show_default=True, help="Another seed makes other records.")
 def demo_source(port: int, seed: int) -> None:
     """Serve a rolling window of demo records, and their history, as the real source would."""

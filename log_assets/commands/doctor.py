@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from log_assets.commands.dotenv import Dotenv
 from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError, SourceError
 from log_assets.hour import Clock
 from log_assets.lake import Lake, layout, listing
@@ -84,6 +88,8 @@ def _key(settings: Settings) -> str:
 
 
 def _source(ports: Ports) -> str:
+    if conflict := Dotenv(Path.cwd()).source_conflict(ports.settings):
+        raise SettingError(conflict)
     source = ports.source()
     try:
         body = next(iter(source.windows()), None)
@@ -107,6 +113,7 @@ def _source(ports: Ports) -> str:
 
 def _lake(ports: Ports, now: Clock) -> str:
     lake = ports.lake()
+    _check_creates(lake)
     skew = abs((lake.now() - now()).total_seconds())
     waiting = len(pending(lake))
     said = (
@@ -115,6 +122,25 @@ def _lake(ports: Ports, now: Clock) -> str:
     if foreign := listing.foreign(lake):
         said += f"; {len(foreign)} objects are none of ours and are left alone: {_some(foreign)}"
     return said
+
+
+def _check_creates(lake: Lake) -> None:
+    """Raises `LakeError` when the store writes over what is to be created only: of two writers one would be lost."""
+    key = f"{layout.PROBE}/{uuid.uuid4().hex}"
+    what = (
+        "S3's conditional writes (If-None-Match), without which one writer would overwrite another: take a store or a "
+        "version of it that has them, as S3 itself, MinIO, Ceph and R2 do"
+    )
+    try:
+        if not lake.put(key, b"") or lake.put(key, b"again"):
+            raise LakeError(f"{lake.url} does not keep to {what}")
+    except LakeError as error:
+        if "NotImplemented" in str(error):
+            raise LakeError(f"{lake.url} refuses {what}") from None
+        raise
+    finally:
+        with suppress(LakeError):
+            lake.delete([key])
 
 
 class _Unchanged:
@@ -184,22 +210,23 @@ def _query(ports: Ports) -> str:
 
 
 def _dagster(settings: Settings) -> str:
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+    home = settings.dagster_folder()
+    if not (home / "dagster.yaml").exists():
+        raise SettingError(f"{home} has no dagster.yaml: run log-assets init")
     asked = subprocess.run(
         [sys.executable, "-m", "log_assets.defs.daemon"],
-        env={**os.environ, "DAGSTER_HOME": str(settings.dagster_home)},
+        env={**os.environ, "DAGSTER_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
     )
     if asked.returncode:
         last = (asked.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise SettingError(f"Dagster cannot be asked ({last}): check the installation and {settings.dagster_home}")
+        raise SettingError(f"Dagster cannot be asked ({last}): check the installation and {home}")
     state = json.loads(asked.stdout.splitlines()[-1])
     heartbeat, tick = state["heartbeat"], state["tick"]
     if heartbeat is None:
-        return f"{settings.dagster_home}; the daemon has never run here: log-assets up starts it"
+        return f"{home}; the daemon has never run here: log-assets up starts it"
     if heartbeat > _SILENT_SECONDS:
         raise SettingError(
             f"Dagster's daemon gave its last sign {ago(timedelta(seconds=heartbeat))} ago, and without it nothing is "
@@ -212,4 +239,4 @@ def _dagster(settings: Settings) -> str:
     if state["error"]:
         raise SettingError(f"the sensor's last tick failed ({state['error']}): see its page in Dagster's UI")
     ticked = "has not ticked yet" if tick is None else f"ticked {ago(timedelta(seconds=tick))} ago"
-    return f"{settings.dagster_home}; the daemon is alive, the sensor {ticked}"
+    return f"{home}; the daemon is alive, the sensor {ticked}"

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -44,8 +44,9 @@ def probes(lake_url: str, catalog_url: str, query_url: str) -> dict[str, Callabl
     if {"s3", "glue", "athena"} & {lake.scheme, catalog.scheme, query.scheme}:
         found |= {"AWS region": _region, "AWS identity": _identity}
     if lake.scheme == "s3":
-        found["bucket"] = lambda: _bucket(lake.netloc)
-        found["rights in the lake"] = lambda: _lake_rights(lake.netloc, lake.path.strip("/"))
+        pays = "request_payer" in parse_qs(lake.query)
+        found["bucket"] = lambda: _bucket(lake.netloc, pays=pays)
+        found["rights in the lake"] = lambda: _lake_rights(lake.netloc, lake.path.strip("/"), pays=pays)
     if catalog.scheme == "glue":
         found["database"] = lambda: _database(catalog.netloc)
     if query.scheme == "athena":
@@ -66,11 +67,11 @@ def _identity() -> str:
         return str(_client("sts").get_caller_identity()["Arn"])
 
 
-def _bucket(name: str) -> str:
+def _bucket(name: str, *, pays: bool = False) -> str:
     region = aws.session().region
     try:
         with _errors(f"s3://{name}", {"403": "it belongs to another account, or the role lacks s3:ListBucket on it"}):
-            found = _client("s3").head_bucket(Bucket=name)
+            found = _client("s3", pays=pays).head_bucket(Bucket=name)
     except ClientError as error:
         if _code(error) in _MISSING_BUCKET:
             raise SettingError(
@@ -86,8 +87,8 @@ def _bucket(name: str) -> str:
     return f"s3://{name} is there, in {there}"
 
 
-def _lake_rights(bucket: str, prefix: str) -> str:
-    client = _client("s3")
+def _lake_rights(bucket: str, prefix: str, *, pays: bool) -> str:
+    client = _client("s3", pays=pays)
     base = f"{prefix}/" if prefix else ""
     missing: list[str] = []
     for folder, rights in _RIGHTS.items():
@@ -176,12 +177,19 @@ def _configuration(name: str) -> tuple[Any, str]:
     return found.get("Configuration", {}), found.get("State", "ENABLED")
 
 
-def _client(service: Any) -> Any:
+def _client(service: Any, *, pays: bool = False) -> Any:
     session = aws.session()
     try:
-        return session.boto3.client(service, config=session.config)
+        client = session.boto3.client(service, config=session.config)
     except (BotoCoreError, ValueError) as error:
         raise SettingError(f"AWS's {service} cannot be asked ({error}): set AWS_REGION") from None
+    if pays:
+        client.meta.events.register("before-sign.s3", _pay)
+    return client
+
+
+def _pay(request: Any, **_: Any) -> None:
+    request.headers["x-amz-request-payer"] = "requester"
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def poll_once(ports: Ports, now: Clock) -> None:
 
 
 def _capture_once(ports: Ports, source: Source, now: Clock) -> list[str]:
-    lake = ports.lake()
+    lake = ports.lake(create=True)
     try:
         captured = capture_all(lake, source.windows(), now)
     finally:
@@ -67,7 +67,7 @@ def _read_and_publish(ports: Ports, now: Clock) -> list[str]:
     rejected = sum(receipt.rejected for receipt in done.receipts)
     click.echo(f"read {len(done.receipts)} windows: {kept} records, {rejected} rejected")
     # Hours of an earlier run that broke off are published with those of this one.
-    search = due.find_stale(lake, ports.catalog(), due.Cursor(), now())
+    search = due.find_stale(lake, ports.catalog(create=True), due.Cursor(), now())
     _publish(ports, [one.hour for one in search.stale], now)
     return done.problems() + search.problems
 

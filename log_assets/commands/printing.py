@@ -38,9 +38,34 @@ def show(table: pa.Table, form: Format, *, spreadsheet: bool = False) -> None:
     if form == "csv":
         _write_csv(table, _FORMULA if spreadsheet else None)
     elif form == "json":
-        _write_json(table.to_pylist())
+        _write_json([dict(zip(table.column_names, row, strict=True)) for row in _rows(table)])
     else:
-        _print_table(table.column_names, [list(row.values()) for row in table.to_pylist()])
+        _print_table(table.column_names, _rows(table))
+
+
+def _rows(table: pa.Table) -> list[list[Any]]:
+    return [list(row) for row in zip(*map(_values, table.columns), strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        # A day before the year 1 or behind 9999, which Python has not, and engines have.
+        if isinstance(scalar, pa.ListScalar):
+            return [_value(item) for item in scalar.values]
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(item) for name, item in scalar.items()}
+        return scalar.cast(pa.string()).as_py()
 
 
 def show_status(status: Status, health: Health, now: datetime, form: Format) -> None:
@@ -81,8 +106,8 @@ def _write_csv(table: pa.Table, formula: str | None = None) -> None:
     # CSV has no lists, structs or bytes, and Arrow writes none: they become text as JSON and hex are.
     for position, name in enumerate(table.column_names):
         column = table.column(position)
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            texts = [None if value is None else _text(value) for value in column.to_pylist()]
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_interval(column.type):
+            texts = [None if value is None else _text(value) for value in _values(column)]
             column = pa.chunked_array([pa.array(texts, pa.string())])
         if formula is not None and pa.types.is_string(column.type):
             column = compute.replace_substring_regex(column, formula, r"'\0")
@@ -140,6 +165,6 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911
         return value.hex()
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import click
 
 from log_assets.commands.signals import stopped_by_signals
 from log_assets.errors import SettingError
+from log_assets.ports import Ports
 from log_assets.settings import Settings
 
 
@@ -18,18 +21,19 @@ def up(settings: Settings, port: int, *, read_only: bool, check: bool) -> None:
     """Run everything until Ctrl+C or SIGTERM; with `check` only say whether it could run.
 
     Raises:
-        SettingError: the key or Dagster's folder is missing, or the port is taken.
+        SettingError: the source, the key or Dagster's folder is missing, or the port is taken.
     """
     settings.keyring()
+    Ports(settings).source().close()
     check_port(port)
-    use_dagster_home(settings)
+    home = use_dagster_home(settings)
     if check:
         return
     from log_assets.commands.init import make_dagster_storage
     from log_assets.commands.supervisor import Program, supervise
     from log_assets.defs.private import DAEMON_MODULE
 
-    make_dagster_storage(settings.dagster_home)
+    make_dagster_storage(home)
     ours = [sys.executable, "-m", "log_assets"]
     web = [*ours, "web", "--port", str(port), *(["--read-only"] if read_only else [])]
     programs = [
@@ -45,18 +49,21 @@ def up(settings: Settings, port: int, *, read_only: bool, check: bool) -> None:
     click.echo("stopped", err=True)
 
 
-def use_dagster_home(settings: Settings) -> None:
-    """Let Dagster find its folder; raises `SettingError` when `init` has not made it."""
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home.absolute())
-    if not (settings.dagster_home / "dagster.yaml").exists():
-        raise SettingError(f"{settings.dagster_home} has no dagster.yaml: run log-assets init")
+def use_dagster_home(settings: Settings) -> Path:
+    """Let Dagster find its folder, and give it; raises `SettingError` when `init` has not made it."""
+    home = settings.dagster_folder()
+    os.environ["DAGSTER_HOME"] = str(home)
+    if not (home / "dagster.yaml").exists():
+        raise SettingError(f"{home} has no dagster.yaml: run log-assets init")
+    return home
 
 
 def check_port(port: int) -> None:
-    """Raises `SettingError` when a port of 127.0.0.1 is taken."""
+    """Raises `SettingError` when a port of 127.0.0.1 is taken, or not ours to take."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
-        except OSError:
-            raise SettingError(f"port {port} is taken: choose another with --port or PORT=…") from None
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+            raise SettingError(f"port {port} {why}: choose another with --port or PORT=…") from None

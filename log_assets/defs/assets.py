@@ -14,8 +14,10 @@ import dagster as dg
 
 from log_assets.defs import checks, metadata, runs
 from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE, RAW_LOGS
+from log_assets.defs.private import PARTITION_TAG, RANGE_START_TAG, latest_materializations
 from log_assets.errors import LogAssetsError
 from log_assets.hour import PARTITION_FORMAT, Hour
+from log_assets.lake import layout
 from log_assets.ports import Ports
 from log_assets.steps.capture import capture_all, known_digests
 from log_assets.steps.compact import Compacted, compact_all
@@ -26,6 +28,9 @@ from log_assets.steps.transform import Transformed, fetch, transform_all
 FAILED_HOURS = "failed_hours"
 # As many as one call to Glue takes.
 _HOURS_AT_ONCE = 100
+# Hours that are checked when none is chosen; the one in progress is materialized every few minutes.
+_NEWEST_HOURS = 24
+_NEWEST_READ = 500
 
 
 def partitions(first: Hour) -> dg.HourlyPartitionsDefinition:
@@ -53,8 +58,8 @@ def _spec(
     )
 
 
-def specs() -> list[dg.AssetSpec]:
-    """What exists, with the words a person reads in the UI."""
+def specs(ask: str) -> list[dg.AssetSpec]:
+    """What exists, with the words a person reads in the UI; `ask` is the command that queries it."""
     return [
         _spec(
             RAW_LOGS,
@@ -72,7 +77,7 @@ def specs() -> list[dg.AssetSpec]:
         _spec(
             LOGS_TABLE,
             "The hour as a partition of the table compact_logs, pointing at its newest generation. Query the "
-            'view logs for decoded columns: `log-assets query "SELECT * FROM logs LIMIT 5"`.',
+            f"view logs for decoded columns: `{ask}`.",
             {"table", "sql"},
             deps=[COMPACT_LOGS],
             metadata={"dagster/column_schema": metadata.table_schema(), "dagster/table_name": "compact_logs"},
@@ -80,13 +85,16 @@ def specs() -> list[dg.AssetSpec]:
     ]
 
 
-def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.AssetsDefinition:
-    """The three assets and their checks, with partitions from `first` on, and how old they may be."""
+def build_assets(first: Hour, ask: str, fresh: dg.FreshnessPolicy | None = None) -> dg.AssetsDefinition:
+    """The three assets and their checks, with partitions from `first` on.
+
+    `ask` is a command that queries them, `fresh` says how old they may be.
+    """
     partitions_def = partitions(first)
 
     @dg.multi_asset(
         name="hours",
-        specs=[spec.replace_attributes(freshness_policy=fresh) if fresh else spec for spec in specs()],
+        specs=[spec.replace_attributes(freshness_policy=fresh) if fresh else spec for spec in specs(ask)],
         check_specs=checks.specs(partitions_def),
         can_subset=True,
         partitions_def=partitions_def,
@@ -96,7 +104,7 @@ def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.Ass
         context: dg.AssetExecutionContext, ports: dg.ResourceParam[Ports]
     ) -> Iterator[dg.MaterializeResult[None]]:
         context.instance.add_run_tags(context.run.run_id, runs.worker_tags())
-        wanted = [Hour(partition) for partition in context.partition_keys]
+        wanted = _wanted(context)
         with ports.pool() as pool:
             run = _HoursRun(context, ports, pool)
             if RAW_LOGS in context.selected_asset_keys:
@@ -109,6 +117,31 @@ def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.Ass
         run.end()
 
     return hours
+
+
+def _wanted(context: dg.AssetExecutionContext) -> list[Hour]:
+    """The hours that a run is for.
+
+    Raises:
+        Failure: it was launched without any, and is to make something. One that only checks takes the newest hours:
+            "Execute all" of the UI's checks asks for none.
+    """
+    if context.run.tags.keys() & {PARTITION_TAG, RANGE_START_TAG}:
+        return [Hour(partition) for partition in context.partition_keys]
+    if context.selected_asset_keys:
+        raise dg.Failure(
+            "no hours were chosen: launch it with a partition, from an asset's Materialize… or a job's Partitions tab, "
+            "or run log-assets backfill --from … --to …",
+            allow_retries=False,
+        )
+    filters = dg.AssetRecordsFilter(asset_key=LOGS_TABLE)
+    records = context.instance.fetch_materializations(filters, limit=_NEWEST_READ).records
+    hours = dict.fromkeys(Hour(record.partition_key) for record in records if record.partition_key)
+    found = sorted([*hours][:_NEWEST_HOURS])
+    context.log.info(
+        f"no hours were chosen: those that were materialized last are checked: {', '.join(found) or 'none'}"
+    )
+    return found
 
 
 class _HoursRun:
@@ -190,9 +223,15 @@ class _HoursRun:
             done,
             pool=self._pool,
             captured=self._ports.settings.must_be_captured,
+            never_captured=self._never_captured,
         )
         for evaluation in checks.evaluations(self._context.instance, results):
             self._context.log_event(evaluation)
+
+    def _never_captured(self, hours: Sequence[Hour]) -> set[Hour]:
+        """Of hours without a record those that nobody asked the source for: no run, and no capturer."""
+        asked = latest_materializations(self._context.instance, RAW_LOGS, hours, _HOURS_AT_ONCE)
+        return set(hours) - asked.keys() - set(self._lake.folders(layout.CAPTURE))
 
     def end(self) -> None:
         """Raises `Failure`, naming each hour that failed."""

@@ -47,9 +47,11 @@ _DESCRIPTIONS = {
     NO_IDS_MISSING: "The record ids go on without a gap from the hours before, and no two records share one.",
     SOUND: (
         "The hour's object is what its name promises: sorted, every row of this hour, fitting the schema, lossless; "
-        "and the query engine counts as many rows as the catalog."
+        "and the query engine counts as many rows as the catalog. An empty hour that nobody captured is a warning."
     ),
 }
+
+NEVER_CAPTURED = "nothing was captured: materialize raw_logs too"
 
 KEYS = tuple(_DESCRIPTIONS)
 
@@ -82,10 +84,12 @@ def evaluate(
     *,
     pool: Pool,
     captured: bool,
+    never_captured: Callable[[Sequence[Hour]], set[Hour]] = lambda hours: set(),
 ) -> Iterator[Result]:
     """The selected checks of many hours. What costs the same for one hour and for many is asked once.
 
-    `captured` tells whether a capturer has to run in every hour.
+    `captured` tells whether a capturer has to run in every hour; `never_captured`, of hours without a record, which of
+    them nobody asked the source for.
     """
     if not hours:
         return
@@ -97,7 +101,10 @@ def evaluate(
     if NO_IDS_MISSING in selected:
         yield from _no_ids_missing(lake, catalog, partitions, hours)
     if SOUND in selected:
-        yield from _sound(lake, query, partitions, hours, pool)
+        empty = [hour for hour in hours if hour in partitions and not partitions[hour].summary.records]
+        yield from _sound(
+            lake, query, partitions, hours, pool=pool, never_captured=never_captured(empty) if empty else set()
+        )
 
 
 def evaluations(instance: dg.DagsterInstance, results: Iterable[Result]) -> Iterator[dg.AssetCheckEvaluation]:
@@ -223,7 +230,13 @@ def _no_ids_missing(
 
 
 def _sound(
-    lake: Lake, query: Callable[[], QueryEngine], partitions: dict[Hour, Partition], hours: Sequence[Hour], pool: Pool
+    lake: Lake,
+    query: Callable[[], QueryEngine],
+    partitions: dict[Hour, Partition],
+    hours: Sequence[Hour],
+    *,
+    pool: Pool,
+    never_captured: set[Hour],
 ) -> Iterator[Result]:
     scanned, counted, problem = 0, {}, ""
     try:
@@ -258,4 +271,9 @@ def _sound(
             "bytes_scanned_for_this_run": dg.MetadataValue.int(scanned),
         }
         description = "; ".join(problems) or f"{records} rows, all of this hour, all lossless"
-        yield Result(SOUND, hour, not problems, dg.AssetCheckSeverity.ERROR, description, metadata)
+        severity = dg.AssetCheckSeverity.ERROR
+        if hour in never_captured and not problems:
+            # An empty hour is sound, and may be empty because nobody looked.
+            problems, severity = [NEVER_CAPTURED], dg.AssetCheckSeverity.WARN
+            description = f"0 rows: {NEVER_CAPTURED}"
+        yield Result(SOUND, hour, not problems, severity, description, metadata)

@@ -24,6 +24,9 @@ FETCH = dg.define_asset_job(
     description="Asks the source for hours first, then compacts, publishes and checks them.",
 )
 
+CHECKS_ALONE = dg.AssetSelection.checks_for_assets(*_ALL)
+"""What the job that checks hours again selects; it has no partitions of its own, and is given them in `definitions`."""
+
 
 @dg.op(description="Removes rows files and generations that the published ones have made superfluous.")
 def tidy_lake(context: dg.OpExecutionContext, ports: dg.ResourceParam[Ports]) -> None:

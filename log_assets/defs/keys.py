@@ -9,6 +9,7 @@ LOGS_TABLE = AssetKey("logs_table")
 SENSOR = "stale_hours"
 HOURS_JOB = "publish_hours"
 FETCH_JOB = "fetch_and_publish_hours"
+CHECK_JOB = "check_hours"
 TIDY_JOB = "tidy"
 
 WORK_TAG = "log_assets/work"

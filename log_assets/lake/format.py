@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from log_assets.errors import LakeError, NotFound
+from log_assets.errors import LakeError, NoLake, NotFound
 from log_assets.lake import Lake
 from log_assets.lake.layout import FORMAT, FORMAT_KEY
 
@@ -17,15 +17,16 @@ def check_format(lake: Lake, *, create: bool = False) -> None:
         create: write the format object when there is none (a new lake).
 
     Raises:
+        NoLake: it has no format object, and none is to be written.
         LakeError: the lake is of another format, or its format object cannot be read.
     """
     try:
         content = lake.get(FORMAT_KEY)
     except NotFound:
-        if create:
-            lake.put(FORMAT_KEY, json.dumps({"format": FORMAT}).encode())
-            return check_format(lake)
-        return
+        if not create:
+            raise NoLake(lake.url) from None
+        lake.put(FORMAT_KEY, json.dumps({"format": FORMAT}).encode())
+        return check_format(lake)
     try:
         found = json.loads(content)["format"]
     except (ValueError, KeyError, TypeError):

@@ -8,14 +8,15 @@ from urllib.parse import unquote, urlsplit
 
 from obstore.store import LocalStore
 
-from log_assets.errors import LakeError, SettingError, shown
+from log_assets.errors import LakeError, NoLake, SettingError, shown
 from log_assets.lake.store import FAILURES, ObjectLake, first_line
 
 
-def open_local(url: str) -> ObjectLake:
-    """The lake in a folder, which is made when it is missing.
+def open_local(url: str, *, create: bool = True) -> ObjectLake:
+    """The lake in a folder, which with `create` is made when it is missing.
 
     Raises:
+        NoLake: the folder is missing, and not to be made.
         SettingError: no folder is named.
         LakeError: the folder cannot be made, or is none.
     """
@@ -23,6 +24,8 @@ def open_local(url: str) -> ObjectLake:
     if not parts.path or parts.netloc:
         raise SettingError(f"LAKE_URL={shown(url)} names no folder: write file:///folder, with three slashes")
     folder = Path(unquote(parts.path))
+    if not create and not folder.exists():
+        raise NoLake(shown(url))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return ObjectLake(LocalStore(folder), folder.resolve().as_uri(), partial(open_local, url), folder)

@@ -28,6 +28,8 @@ _DELETE_AT_ONCE = 1000
 _PIECE = 1 << 20
 _LISTED_AT_ONCE = 1000
 
+_UNTRUSTED = "InvalidCertificate"
+_NO_BUCKET = "NoSuchBucket"
 _ATTEMPTS = 3
 _FIRST_WAIT = 0.1
 _ANSWER = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<]*)</Message>")
@@ -75,7 +77,10 @@ class ObjectLake:
     def get(self, key: str) -> bytes:
         try:
             return obstore.get(self._store, key).bytes().to_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            # Where the bucket is missing, no answer is about the key.
+            if _NO_BUCKET in str(error):
+                raise self._failed("read", key, error) from None
             raise NotFound(f"{self.url}/{key} is not there") from None
         except FAILURES as error:
             raise self._failed("read", key, error) from None
@@ -182,7 +187,9 @@ class ObjectLake:
 
     def _failed(self, done: str, key: str, error: Exception) -> LakeError:
         said = first_line(error)
-        known = aws.hint(said) if self._folder is None else None
+        # Of a certificate, what came is told at the dump's very end.
+        said_of_trust = _UNTRUSTED if _UNTRUSTED in str(error) else ""
+        known = aws.hint(f"{said} {said_of_trust}") if self._folder is None else None
         hint = f"{known}; check LAKE_URL" if known else "check LAKE_URL, its rights and its space"
         return LakeError(f"{self.url}/{key} could not be {done} ({said}): {hint}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -29,6 +30,8 @@ CREATE MACRO from_base64url(text) AS from_base64(replace(replace(text, '-', '+')
 CREATE MACRO url_extract_path(url) AS regexp_extract(url, '^(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)', 1);
 """
 
+_SIGNALS_SECONDS = 0.1
+
 
 class EmbeddedEngine:
     """DuckDB over what a catalog registers."""
@@ -43,13 +46,29 @@ class EmbeddedEngine:
 
     def run(self, sql: str, parameters: Sequence[str | int | float | None] = ()) -> Result:
         translated = check_query(sql).sql("duckdb")
-        with duckdb.connect(":memory:") as connection:
+        # Not in this thread: a signal is noticed between two of DuckDB's tasks, and one may take for ever.
+        with duckdb.connect(":memory:") as connection, ThreadPoolExecutor(1) as thread:
+            running = thread.submit(self._run, connection, translated, parameters)
             try:
-                self._prepare(connection)
-                table = connection.sql(translated, params=list(parameters)).to_arrow_table()
-                profile = orjson.loads(connection.get_profiling_information("json"))
-            except duckdb.Error as error:
-                raise QueryError(f"the query failed: {_first_lines(error)}") from None
+                while not wait([running], _SIGNALS_SECONDS).done:
+                    pass
+            except BaseException:
+                # One that comes before the query begins is lost.
+                while not running.done():
+                    connection.interrupt()
+                    wait([running], _SIGNALS_SECONDS)
+                raise
+            return running.result()
+
+    def _run(
+        self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[str | int | float | None]
+    ) -> Result:
+        try:
+            self._prepare(connection)
+            table = connection.sql(sql, params=list(parameters)).to_arrow_table()
+            profile = orjson.loads(connection.get_profiling_information("json"))
+        except duckdb.Error as error:
+            raise QueryError(f"the query failed: {_first_lines(error)}") from None
         return Result(table, int(profile.get("io", {}).get("total_bytes_read", 0)))
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:

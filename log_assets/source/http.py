@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ _LONGEST_WAIT = 3600.0
 # A backfill waits so long at a source's word, and no longer.
 _PATIENCE = 300.0
 _RANGE_NOW = timedelta(minutes=2)
+_OF_THE_CLIENT = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,22 @@ class HttpSource:
         self._next_at = 0.0
 
     def _new_client(self) -> httpx.Client:
-        return httpx.Client(
-            timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
-            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "log-assets"},
-        )
+        try:
+            return httpx.Client(
+                timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
+                headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "log-assets"},
+            )
+        except Exception as error:
+            # It reads proxies and certificates from the environment, and fails at each in a way of its own. Its words
+            # may hold a proxy's password.
+            names = [name for name in _OF_THE_CLIENT if os.environ.get(name) or os.environ.get(name.lower())]
+            if not names:
+                raise
+            socks = "; a SOCKS proxy needs pip install 'httpx[socks]'" if isinstance(error, ImportError) else ""
+            raise SettingError(
+                f"the source cannot be asked as {', '.join(names)} would have it ({type(error).__name__}): correct or "
+                f"unset what is wrong{socks}"
+            ) from None
 
     def windows(self) -> Iterator[Body]:
         if self.has_history:
