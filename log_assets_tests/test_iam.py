@@ -455,8 +455,8 @@ def test_no_role_removes_a_version(template: Template) -> None:
     """So what a role removes or overwrites is still there, for NoncurrentDays."""
     for role in (CAPTURE, PIPELINE, READER, WEB):
         for action in ("DeleteObjectVersion", "PutBucketVersioning", "PutLifecycleConfiguration", "PutBucketPolicy"):
-            for resource in ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket/lake/raw/2023-03-10-01/x.json.gz"):
-                assert template.allowed_to(role, [Call(f"s3:{action}", resource)]) == []
+            for key in ("", "/lake/raw/2023-03-10-01/x.json.gz", "/athena-results/x.csv", "/lake/compute-logs/x"):
+                assert template.allowed_to(role, [Call(f"s3:{action}", f"arn:aws:s3:::bucket{key}")]) == []
 
 
 ALLOW = {"Effect": "Allow", "Action": ["s3:Get*", "s3:ListBucket"], "Resource": "arn:aws:s3:::b/?/*"}
