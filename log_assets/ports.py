@@ -109,7 +109,7 @@ def open_lake(url: str, *, create: bool = True) -> Lake:
         LakeError: it cannot be opened.
     """
     with _libraries_for("LAKE_URL"):
-        match _scheme("LAKE_URL", url):
+        match scheme_of("LAKE_URL", url):
             case "file":
                 from log_assets.lake.local import open_local
 
@@ -129,7 +129,7 @@ def open_catalog(url: str, lake_url: str) -> Catalog:
         CatalogError: it cannot be opened.
     """
     with _libraries_for("CATALOG_URL"):
-        match _scheme("CATALOG_URL", url):
+        match scheme_of("CATALOG_URL", url):
             case "sqlite":
                 from log_assets.catalog.sqlite import open_sqlite
 
@@ -149,7 +149,7 @@ def open_engine(url: str, catalog: Catalog) -> QueryEngine:
             it is one of the last two, and the catalog is not in Glue.
         QueryError: it cannot be opened.
     """
-    scheme = _scheme("QUERY_URL", url)
+    scheme = scheme_of("QUERY_URL", url)
     with _libraries_for("QUERY_URL"):
         match scheme:
             case "duckdb":
@@ -191,7 +191,7 @@ def open_source(
     Raises:
         SettingError: the URL is none of these, or the demo source has no key.
     """
-    scheme = _scheme("SOURCE_URL", url)
+    scheme = scheme_of("SOURCE_URL", url)
     with _libraries_for("SOURCE_URL"):
         match scheme:
             case "https" | "http":
@@ -220,7 +220,7 @@ _OPTIONS = {"s3": frozenset({"kms_key", "request_payer"}), "demo": frozenset({"s
 """What may stand behind the ? of a URL, by its scheme; an https source has its own."""
 
 
-def _scheme(variable: str, url: str) -> str:
+def scheme_of(variable: str, url: str) -> str:
     """The scheme of a setting's URL. No error of this shows more than the variable's name: a URL may hold a password.
 
     Raises:

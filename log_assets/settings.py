@@ -32,8 +32,8 @@ def _hour(value: object) -> Hour | None:
         return None
     try:
         return Hour(str(value))
-    except HourError as error:
-        raise ValueError(str(error)) from None
+    except HourError:
+        raise ValueError("it is no hour of UTC: write it as YYYY-MM-DD-HH, like 2023-03-10-01") from None
 
 
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.ASCII)
@@ -155,7 +155,9 @@ class Settings(BaseSettings):
             settings = cls()
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            raise SettingError(f"{first['loc'][0]} is malformed: {first['msg']}") from None
+            raise SettingError(
+                f"{first['loc'][0]} is malformed: {first['msg'].removeprefix('Value error, ')}"
+            ) from None
         home = _folder("LOG_ASSETS_HOME", settings.home)
         given = settings.dagster_home
         return settings.model_copy(

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from log_assets.commands.dotenv import Dotenv
 from log_assets.errors import CatalogError, LakeError, LogAssetsError, QueryError, SettingError, SourceError
 from log_assets.hour import Clock
 from log_assets.lake import Lake, layout, listing
-from log_assets.ports import Ports
+from log_assets.ports import Ports, scheme_of
 from log_assets.query import VIEW
 from log_assets.records import envelope
 from log_assets.records.reject import Reject
@@ -72,14 +71,17 @@ def examine(now: Clock) -> Iterator[Finding]:
 
 
 def _aws_probes(settings: Settings) -> dict[str, Callable[[], str]]:
-    urls = (settings.lake_url, settings.catalog_url, settings.query_url)
-    of_aws = [url for url in urls if url.startswith(("s3:", "glue:", "athena:"))]
-    # What holds a user or password is refused by its port, in words that show none of it.
-    if not of_aws or any("@" in urlsplit(url).netloc for url in of_aws):
+    urls = {"LAKE_URL": settings.lake_url, "CATALOG_URL": settings.catalog_url, "QUERY_URL": settings.query_url}
+    try:
+        schemes = {scheme_of(variable, url) for variable, url in urls.items()}
+    except SettingError:
+        # It is told by its port, in words that show nothing of it.
+        return {}
+    if not schemes & {"s3", "glue", "athena"}:
         return {}
     from log_assets.commands.doctor_aws import probes
 
-    return probes(*urls)
+    return probes(*urls.values())
 
 
 def _key(settings: Settings) -> str:
