@@ -188,7 +188,8 @@ def _in_the_browser(cycle: Cycle, ui: Ui) -> None:
     answers: list[Any] = [ui.ask(LAUNCH)]
     # Run configuration names a variable of the environment: what printed the key once.
     asked: dict[str, Any] = {"mode": "default", "selector": REPOSITORY | {"jobName": "publish_hours"}}
-    for ports in ({"env": "f_key"}, {"settings": {"f_key": {"env": "f_key"}}}, {"config": {}}):
+    configs: list[Any] = [{"env": "f_key"}, {"settings": {"f_key": {"env": "f_key"}}}, {"config": {}}]
+    for ports in configs:
         asked["runConfigData"] = {"resources": {"ports": ports}}
         answers += [ui.ask(LAUNCH_CONFIGURED, it=asked)]
     for query, path in (({"query": LAUNCH}, "/graphql"), ({}, "/report_asset_materialization/raw_logs"), ({}, "/")):
