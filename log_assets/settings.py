@@ -181,6 +181,11 @@ class Settings(BaseSettings):
         url = self.source_url
         return url.startswith(("http:", "https:")) and not ("{start}" in url and "{end}" in url)
 
+    @property
+    def keeps_history(self) -> bool:
+        """Whether hours can be fetched later; of a folder, when their files come."""
+        return bool(self.source_url) and not self.must_be_captured
+
     @classmethod
     def secrets(cls) -> frozenset[str]:
         """The variables that are secrets as a whole; of others, a URL may hold one."""

@@ -24,8 +24,8 @@ from log_assets.source import Body
 from log_assets.source.demo import DemoRecords
 from log_assets.source.demo_server import DemoServer
 from log_assets.source.folder import FolderSource
-from log_assets.steps import audit
 from log_assets.steps.capture import Capturer, Pace, capture_all, watch
+from log_assets.steps.capture_report import capture_reports
 from log_assets.steps.receipts import pending
 from log_assets.steps.transform import transform_all
 from log_assets_tests.kit import Kit, body, record
@@ -94,11 +94,11 @@ def test_records_that_fell_between_two_windows_are_told(
     assert log_of(kit)["lost_ids"] == [[11, 15]]
     assert "ids 11-15" in caplog.text
     hour = Hour.of(kit.clock)
-    assert audit.capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((11, 15),)
+    assert capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((11, 15),)
     # Another capturer had some of them.
     kit.land([record(number, kit.clock) for number in range(1, 14)])
     kit.publish(hour)
-    assert audit.capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((14, 15),)
+    assert capture_reports(kit.lake, kit.catalog, [hour], kit.clock)[hour].lost == ((14, 15),)
 
 
 def test_the_capture_log_counts_polls_failures_and_the_longest_gap(kit: Kit, spool: Lake) -> None:

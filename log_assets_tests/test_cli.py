@@ -56,6 +56,7 @@ def test_the_real_records_from_a_folder_come_back_and_are_decoded(shell: Shell) 
         "rejected": 0,
         "waiting": 0,
         "capture": {"last_poll": None, "last_good": None, "polls": 0, "failures": 0, "problem": ""},
+        "not_fetched": [],
         "problems": [],
     }
     restored = shell.done("restore", "--hour", H0).splitlines()

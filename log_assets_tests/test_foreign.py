@@ -11,6 +11,7 @@ from log_assets.lake import layout, listing
 from log_assets.records import lines
 from log_assets.steps import audit
 from log_assets.steps.capture import known_digests
+from log_assets.steps.capture_report import capture_reports
 from log_assets.steps.due import Cursor, find_stale
 from log_assets.steps.receipts import pending
 from log_assets.steps.tidy import tidy
@@ -100,7 +101,7 @@ def test_a_foreign_object_stops_no_step_and_stays(kit: Kit, key: str) -> None:
     status = audit.status(kit.lake, kit.catalog)
     assert ([hour.records for hour in status.hours], status.problems, status.waiting) == ([2, 1], [], 0)
     assert len(known_digests(kit.lake)) == 2
-    assert not audit.capture_reports(kit.lake, kit.catalog, [H0, L], kit.clock)[L].unreadable
+    assert not capture_reports(kit.lake, kit.catalog, [H0, L], kit.clock)[L].unreadable
     kit.age(48)
     done = tidy(kit.lake, kit.catalog, kit.now(), raw_days=1)
     assert (done.rows, done.generations, done.windows) == (3, 1, 2)

@@ -16,6 +16,7 @@ from log_assets.records import envelope, lines, row
 from log_assets.records.reject import Reason
 from log_assets.steps import audit
 from log_assets.steps.capture import Capturer, put_window
+from log_assets.steps.capture_report import capture_reports
 from log_assets.steps.due import Cursor, find_stale
 from log_assets.steps.publish import Published, publish
 from log_assets.steps.receipts import Receipt, pending, with_rejects
@@ -188,7 +189,7 @@ def test_one_object_never_stops_another(tmp_path_factory: pytest.TempPathFactory
     assert kit.ids(other) == [3601]
     status = audit.status(kit.lake, kit.catalog)
     assert other in [hour.hour for hour in status.hours]
-    audit.capture_reports(kit.lake, kit.catalog, [H0, other], kit.clock)
+    capture_reports(kit.lake, kit.catalog, [H0, other], kit.clock)
     for partition in kit.catalog.partitions():
         audit.soundness(kit.lake, partition)
     kit.age(48)

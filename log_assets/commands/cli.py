@@ -202,7 +202,7 @@ def status(form: Format) -> None:
     ports, now = _ports(), _now()
     lake = ports.lake()
     health = capture_health(lake, now, wanted=ports.settings.must_be_captured)
-    show_status(audit.status(lake, ports.catalog()), health, now, form)
+    show_status(audit.status(lake, ports.catalog(), keeps=ports.settings.keeps_history), health, now, form)
 
 
 @main.command()

@@ -73,7 +73,8 @@ def show_status(status: Status, health: Health, now: datetime, form: Format) -> 
     hours = [asdict(hour) for hour in status.hours]
     if form == "json":
         counts = {"missing_total": status.missing_total, "rejected": status.rejected, "waiting": status.waiting}
-        _write_json({"hours": hours, **counts, "capture": asdict(health), "problems": status.problems})
+        told = {"not_fetched": [asdict(one) for one in status.not_fetched], "problems": status.problems}
+        _write_json({"hours": hours, **counts, "capture": asdict(health), **told})
         return
     rows = [{name: hour[name] for name in _STATUS} for hour in hours]
     if form == "csv":
@@ -85,7 +86,10 @@ def show_status(status: Status, health: Health, now: datetime, form: Format) -> 
     records, size = sum(hour.records for hour in status.hours), sum(hour.bytes for hour in status.hours)
     click.echo(f"{len(status.hours)} hours, {records:,} records, {size:,} bytes")
     for hour, gaps in sorted(status.missing.items()):
-        click.echo(f"missing before {hour}: {ids.count(gaps)} records, ids {ids.write(gaps)}")
+        cause = f" ({status.causes[hour]})" if hour in status.causes else ""
+        click.echo(f"missing before {hour}: {ids.count(gaps)} records, ids {ids.write(gaps)}{cause}")
+    for unfetched in status.not_fetched:
+        click.echo(unfetched.said)
     for reset in status.resets:
         click.echo(f"the source's counter was reset in {reset.hour}: {reset.before} → {reset.after}")
     for reason, number in sorted(status.rejects.items()):

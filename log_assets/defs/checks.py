@@ -25,7 +25,8 @@ from log_assets.hour import Hour
 from log_assets.lake import Lake, layout
 from log_assets.query import QueryEngine
 from log_assets.records import ids
-from log_assets.steps import audit
+from log_assets.steps import audit, capture_report
+from log_assets.steps.capture_report import CaptureReport
 from log_assets.steps.pool import Pool, serial_pool
 from log_assets.steps.receipts import Receipt, rejects_by_reason, with_rejects
 
@@ -99,7 +100,7 @@ def evaluate(
     if NO_REJECTS in selected:
         yield from _no_rejects(lake, hours)
     if NO_IDS_MISSING in selected:
-        yield from _no_ids_missing(lake, catalog, partitions, hours)
+        yield from _no_ids_missing(lake, catalog, partitions, hours, captured=captured)
     if SOUND in selected:
         empty = [hour for hour in hours if hour in partitions and not partitions[hour].summary.records]
         yield from _sound(
@@ -133,7 +134,7 @@ def _targets(
     return {(asset, Hour(hour)): target for hour, target in latest.items()}
 
 
-def _capture_said(report: audit.CaptureReport, *, captured: bool) -> tuple[bool, str]:
+def _capture_said(report: CaptureReport, *, captured: bool) -> tuple[bool, str]:
     """Whether nothing is known to be amiss with the capture of an hour, and what there is to say."""
     if report.unreadable:
         return False, f"what capturers saw is not known: no capture log is {', '.join(report.unreadable)}"
@@ -147,13 +148,13 @@ def _capture_said(report: audit.CaptureReport, *, captured: bool) -> tuple[bool,
     if captured and report.silent:
         spans = ", ".join(f"{start:%H:%M:%S} to {end:%H:%M:%S}" for start, end in report.silent)
         holes.append(f"no window was fetched from {spans} UTC, and what the source showed then is not known")
-    elif captured and (report.longest_gap or 0.0) > audit.SILENT.total_seconds():
+    elif captured and (report.longest_gap or 0.0) > capture_report.SILENT.total_seconds():
         holes.append(f"no window was fetched for {report.longest_gap:.0f} s")
     return not holes, "; ".join([*holes, f"{report.polls} polls, {report.failures} failed"])
 
 
 def _no_hole(lake: Lake, catalog: Catalog, hours: Sequence[Hour], *, captured: bool) -> Iterator[Result]:
-    reports = audit.capture_reports(lake, catalog, hours, datetime.now(UTC))
+    reports = capture_report.capture_reports(lake, catalog, hours, datetime.now(UTC))
     for hour in hours:
         report = reports[hour]
         passed, description = _capture_said(report, captured=captured)
@@ -203,17 +204,26 @@ def _no_rejects(lake: Lake, hours: Sequence[Hour]) -> Iterator[Result]:
 
 
 def _no_ids_missing(
-    lake: Lake, catalog: Catalog, partitions: dict[Hour, Partition], hours: Sequence[Hour]
+    lake: Lake, catalog: Catalog, partitions: dict[Hour, Partition], hours: Sequence[Hour], *, captured: bool
 ) -> Iterator[Result]:
-    found = audit.findings(lake, catalog.partitions())
+    every = list(catalog.partitions())
+    found, unfetched = audit.findings(lake, every), list[audit.NotFetched]()
+    if not captured:
+        found, unfetched = audit.not_fetched(found, [partition.hour for partition in every])
+    own_gaps = [gap for gap in found.gaps if gap.before in hours]
+    causes = capture_report.causes(lake, catalog, own_gaps, datetime.now(UTC)) if captured else {}
     for hour in hours:
+        open_hours = [one for one in unfetched if one.before == hour]
         gaps = found.missing.get(hour, [])
         own = partitions[hour].summary.conflicts if hour in partitions else 0
         conflicts = own + found.conflicts.get(hour, 0)
         resets = [f"{reset.before} → {reset.after}" for reset in found.resets if reset.hour == hour]
         said = []
         if gaps:
-            said.append(f"{ids.count(gaps)} records were lost before records of this hour: ids {ids.write(gaps)}")
+            lost = "were lost" if captured else "are missing"
+            cause = f" ({causes[hour]})" if hour in causes else ""
+            said.append(f"{ids.count(gaps)} records {lost} before records of this hour: ids {ids.write(gaps)}{cause}")
+        said += [one.said for one in open_hours]
         if conflicts:
             said.append(f"{conflicts} ids are borne by two different records; both are kept")
         if resets:
@@ -224,7 +234,7 @@ def _no_ids_missing(
             "conflicts": dg.MetadataValue.int(conflicts),
             "resets": dg.MetadataValue.text(", ".join(resets) or "none"),
         }
-        passed = not gaps and not conflicts
+        passed = not gaps and not conflicts and not open_hours
         description = "; ".join(said) or "ids go on without a gap"
         yield Result(NO_IDS_MISSING, hour, passed, dg.AssetCheckSeverity.WARN, description, metadata)
 

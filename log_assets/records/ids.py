@@ -45,12 +45,23 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Ids that are in no hour, between the hours of the records before and after them."""
+
+    after: Hour
+    before: Hour
+    ids: Range
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
-    """What the ids of many hours tell; ranges stand under the hour of the first record after them."""
+    """What the ids of many hours tell; ranges stand under the hour of the first record after them. `gaps` are those of
+    `missing`, and the jumps that are taken for resets."""
 
     missing: dict[Hour, list[Range]] = field(default_factory=dict)
     conflicts: dict[Hour, int] = field(default_factory=dict)
     resets: list[Reset] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
 
 def is_range(first: object, last: object) -> bool:
@@ -146,6 +157,8 @@ def _compare_era(era: list[tuple[int, int, Hour]], findings: Findings) -> None:
     top, top_hour = None, None
     for first, last, hour in era:
         if top is not None and top_hour is not None:
+            if first > top + 1:
+                findings.gaps.append(Gap(top_hour, hour, (top + 1, first - 1)))
             if first - top > RESET_JUMP:
                 findings.resets.append(Reset(hour, top, first))
             elif first > top + 1:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import UTC, datetime
+from itertools import islice, pairwise
 from operator import ge
 
 from log_assets.catalog import Catalog, Partition
 from log_assets.errors import Damaged, LogAssetsError, Unreadable, failure_of
 from log_assets.hour import Hour
-from log_assets.lake import Lake, layout, listing
+from log_assets.lake import Lake, layout
 from log_assets.records import fast_path, ids, row
 from log_assets.records.ids import Findings, Range, Reset
 from log_assets.steps import generations
-from log_assets.steps.capture_log import CaptureLog, read_log
+from log_assets.steps.capture_report import causes
 from log_assets.steps.generations import read_lines
 from log_assets.steps.receipts import pending, rejects_by_reason, with_rejects
-
-SILENT = timedelta(minutes=2)
-"""Without a good poll for so long, a rolling window may have rolled past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +35,26 @@ class HourStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFetched:
+    """Hours that nobody asked a source for that can still be asked, and how many ids they hold, by those around."""
+
+    spans: list[tuple[Hour, Hour]]
+    ids: int
+    before: Hour
+
+    @property
+    def said(self) -> str:
+        hours = ", ".join(first if first == last else f"{first} to {last}" for first, last in self.spans)
+        return (
+            f"not fetched: {hours} ({self.ids:,} ids): log-assets backfill --from {self.spans[0][0]} --to "
+            f"{self.spans[-1][1]} (of a folder: put their files there, then log-assets poll --once)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """Every published hour and what is missing; windows that wait to be read, and since when the oldest; objects that
-    could not be, and why."""
+    """Every published hour and what is missing, or was only not fetched; windows that wait to be read, and since when
+    the oldest; objects that could not be, and why."""
 
     hours: list[HourStatus]
     missing: dict[Hour, list[Range]]
@@ -50,35 +64,12 @@ class Status:
     waiting: int
     problems: list[str]
     waiting_since: datetime | None = None
+    causes: dict[Hour, str] = field(default_factory=dict)
+    not_fetched: list[NotFetched] = field(default_factory=list)
 
     @property
     def missing_total(self) -> int:
         return sum(hour.missing for hour in self.hours)
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureReport:
-    """What the capture logs of an hour tell.
-
-    Attributes:
-        capturers: how many wrote a log; none when the hour came from history.
-        polls, failures: summed over them.
-        longest_gap: the longest time between two good polls of the best capturer, in seconds.
-        lost: ids that rolled past every window and stand in no published hour around.
-        spooled: how many windows waited for the lake.
-        silent: spans of the hour of more than two minutes, up to now, in which no capturer polled well; unknown, and
-            so none, when a log tells no times (those of 0.1.0).
-        unreadable: capture logs that tell nothing, by key.
-    """
-
-    capturers: int
-    polls: int
-    failures: int
-    longest_gap: float | None
-    lost: tuple[Range, ...]
-    spooled: int
-    unreadable: tuple[str, ...] = ()
-    silent: tuple[tuple[datetime, datetime], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +89,29 @@ def findings(lake: Lake, partitions: Iterable[Partition]) -> Findings:
     return ids.compare([(partition.hour, _id_ranges(lake, partition)) for partition in partitions])
 
 
+def not_fetched(found: Findings, published: Sequence[Hour]) -> tuple[Findings, list[NotFetched]]:
+    """What is missing or taken for a reset because hours between were not fetched, apart from the rest.
+
+    Args:
+        found: of hours of a source that keeps its history.
+        published: the hours there are, in order.
+    """
+    missing = {hour: list(ranges) for hour, ranges in found.missing.items()}
+    resets, told = list(found.resets), []
+    for gap in found.gaps:
+        around = published[bisect_left(published, gap.after) : bisect_right(published, gap.before)]
+        spans = [(a.plus(1), b.plus(-1)) for a, b in pairwise(around) if a.plus(1) < b]
+        if not spans:
+            continue
+        told.append(NotFetched(spans, ids.count([gap.ids]), gap.before))
+        resets = [
+            one for one in resets if (one.hour, one.before, one.after - 1) != (gap.before, gap.ids[0] - 1, gap.ids[1])
+        ]
+        missing[gap.before] = [one for one in missing.get(gap.before, []) if one != gap.ids]
+    left = {hour: ranges for hour, ranges in missing.items() if ranges}
+    return Findings(left, found.conflicts, resets, found.gaps), told
+
+
 def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
     if not partition.summary.ids_complete:
         state = generations.read_again(lake, [partition.hour])[partition.hour]
@@ -111,10 +125,15 @@ def _id_ranges(lake: Lake, partition: Partition) -> tuple[Range, ...]:
     return partition.summary.id_ranges
 
 
-def status(lake: Lake, catalog: Catalog) -> Status:
-    """Every published hour. Reads the catalog, and of the lake only what was rejected."""
+def status(lake: Lake, catalog: Catalog, *, keeps: bool = False) -> Status:
+    """Every published hour. Reads the catalog, and of the lake only what was rejected and captured.
+
+    `keeps` tells that the source keeps its history: what is missing of hours in between can still be fetched.
+    """
     partitions = list(catalog.partitions())
-    found = findings(lake, partitions)
+    found, unfetched = findings(lake, partitions), list[NotFetched]()
+    if keeps:
+        found, unfetched = not_fetched(found, [partition.hour for partition in partitions])
     rejected = with_rejects(lake)
     rejects = rejects_by_reason(rejected.found)
     hours = [
@@ -132,7 +151,18 @@ def status(lake: Lake, catalog: Catalog) -> Status:
     problems = [str(error) for error in rejected.failed.values()]
     waiting = pending(lake)
     since = min(map(layout.window_landed, waiting), default=None)
-    return Status(hours, found.missing, found.resets, sum(rejects.values()), rejects, len(waiting), problems, since)
+    return Status(
+        hours,
+        found.missing,
+        found.resets,
+        sum(rejects.values()),
+        rejects,
+        len(waiting),
+        problems,
+        waiting_since=since,
+        causes={} if keeps else causes(lake, catalog, found.gaps, datetime.now(UTC)),
+        not_fetched=unfetched,
+    )
 
 
 def soundness(lake: Lake, partition: Partition) -> Soundness:
@@ -166,60 +196,3 @@ def _soundness(found: list[bytes], partition: Partition) -> Soundness:
     if len(found) != partition.summary.records:
         problems.append(f"{len(found)} rows, the catalog says {partition.summary.records}")
     return Soundness(len(found), problems)
-
-
-def capture_reports(lake: Lake, catalog: Catalog, hours: Sequence[Hour], now: datetime) -> dict[Hour, CaptureReport]:
-    """What the capture logs of each hour tell, against the ids published around it; one listing for all hours."""
-    first, last = min(hours), max(hours)
-    listed: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in listing.objects(lake, layout.CAPTURE, layout.hour_folder(layout.CAPTURE, first), last):
-        listed[layout.folder_of(entry.key)].append(entry.key)
-    logged = [hour for hour in hours if hour in listed]
-    known: dict[Hour, tuple[Range, ...]] = {}
-    if logged:
-        around = catalog.partitions(first.plus(-1), last.plus(1))
-        known = {partition.hour: partition.summary.id_ranges for partition in around}
-    return {
-        hour: _capture_report(
-            hour,
-            min(now, hour.end),
-            {key: read_log(lake, key) for key in listed[hour]},
-            [pair for near in (hour.plus(-1), hour, hour.plus(1)) for pair in known.get(near, ())],
-        )
-        for hour in hours
-    }
-
-
-def _silent(logs: Sequence[CaptureLog], hour: Hour, end: datetime) -> tuple[tuple[datetime, datetime], ...]:
-    if not all(log.first_poll for log in logs):
-        return ()
-    # One that only failed has its last good poll before its first one of this hour, or none.
-    covered = sorted(
-        (log.first_poll, log.last_good)
-        for log in logs
-        if log.first_poll and log.last_good and log.first_poll <= log.last_good
-    )
-    found, reached = [], hour.start
-    for first, last in [*covered, (end, end)]:
-        if first - reached > SILENT:
-            found.append((reached, first))
-        reached = max(reached, last)
-    return tuple(found)
-
-
-def _capture_report(
-    hour: Hour, end: datetime, found: Mapping[str, CaptureLog | None], known: Sequence[Range]
-) -> CaptureReport:
-    logs = [log for log in found.values() if log is not None]
-    gaps = [log.longest_gap_seconds for log in logs if log.longest_gap_seconds is not None]
-    lost = ids.merge(pair for log in logs for pair in log.lost_ids)
-    return CaptureReport(
-        capturers=len(logs),
-        polls=sum(log.polls for log in logs),
-        failures=sum(log.failures for log in logs),
-        longest_gap=min(gaps) if gaps else None,
-        lost=ids.subtract(lost, known),
-        spooled=sum(len(log.spooled) for log in logs),
-        unreadable=tuple(key for key, log in found.items() if log is None),
-        silent=_silent(logs, hour, end),
-    )
