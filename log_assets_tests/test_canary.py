@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def _in_the_browser(cycle: Cycle, ui: Ui) -> None:
             found = httpx.get(f"{ui.url}{path}", params=query, headers=headers)
             answers.append([found.text, dict(found.headers)])
             answers.append(httpx.post(f"{ui.url}{path}", data=query, headers=headers).text)
-    _until(lambda: all(run["status"] in ("SUCCESS", "FAILURE") for run in runs(ui)) and ticks(ui))
+    _until(lambda: ticks(ui) and all(run["status"] in ("SUCCESS", "FAILURE") for run in runs(ui)), lambda: runs(ui))
     everything = ui.ask(EVERYTHING)
     assert everything["runsOrError"]["results"]
     answers.append(everything)
@@ -227,7 +228,7 @@ def ticks(ui: Ui) -> list[Any]:
     ]
 
 
-def _until(done: Any, seconds: float = 120) -> None:
+def _until(done: Callable[[], Any], told: Callable[[], Any] = lambda: "", seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -235,5 +236,5 @@ def _until(done: Any, seconds: float = 120) -> None:
                 return
         except httpx.TransportError:
             pass
-        assert time.monotonic() < end
+        assert time.monotonic() < end, told()
         time.sleep(1)
