@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 
+from log_assets.defs.keys import SENSOR
 from log_assets.hour import Hour
 from log_assets.records.token import Keyring
 from log_assets_tests.ui import LAUNCH, REPOSITORY, Ui, free_port
@@ -36,8 +37,7 @@ EVERYTHING = """{
       ... on PythonError { message stack }
       ... on RepositoryLocation { repositories {
         allTopLevelResourceDetails { name description configFields { name } configuredValues { key value } }
-        sensors { name description sensorState { status ticks(limit: 20) {
-          status skipReason cursor error { message stack } logKey logEvents { events { message } } } } }
+        sensors { name description sensorState { status } }
         assetNodes { assetKey { path } description metadataEntries { label description } } } } } } } }
   runsOrError { ... on Runs { results { runId status runConfigYaml tags { key value } stats { __typename }
     eventConnection { events { __typename ... on MessageEvent { message }
@@ -49,6 +49,8 @@ EVERYTHING = """{
     ... on MarkdownMetadataEntry { mdStr } ... on JsonMetadataEntry { jsonString } } } } } }
 }"""
 
+TICKS = """query($it: SensorSelector!) { sensorOrError(sensorSelector: $it) { ... on Sensor { sensorState {
+    ticks(limit: 20) { status skipReason cursor error { message stack } logKey logEvents { events { message } } } } } } }"""
 LAUNCH_CONFIGURED = """mutation($it: ExecutionParams!) { launchRun(executionParams: $it) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack }
     ... on RunConfigValidationInvalid { errors { message } } } }"""
@@ -199,6 +201,7 @@ def _in_the_browser(cycle: Cycle, ui: Ui) -> None:
             answers.append([found.text, dict(found.headers)])
             answers.append(httpx.post(f"{ui.url}{path}", data=query, headers=headers).text)
     _until(lambda: ticks(ui) and all(run["status"] in ("SUCCESS", "FAILURE") for run in runs(ui)), lambda: runs(ui))
+    answers.append(ticks(ui))
     everything = ui.ask(EVERYTHING)
     assert everything["runsOrError"]["results"]
     answers.append(everything)
@@ -219,13 +222,8 @@ def runs(ui: Ui) -> list[dict[str, Any]]:
 
 
 def ticks(ui: Ui) -> list[Any]:
-    locations = ui.ask(EVERYTHING)["workspaceOrError"]["locationEntries"]
-    return [
-        tick
-        for repository in locations[0]["locationOrLoadError"]["repositories"]
-        for sensor in repository["sensors"]
-        for tick in sensor["sensorState"]["ticks"]
-    ]
+    found: list[Any] = ui.ask(TICKS, it=REPOSITORY | {"sensorName": SENSOR})["sensorOrError"]["sensorState"]["ticks"]
+    return found
 
 
 def _until(done: Callable[[], Any], told: Callable[[], Any] = lambda: "", seconds: float = 240) -> None:

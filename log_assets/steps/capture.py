@@ -141,7 +141,7 @@ class Capturer:
         self._failed = 0
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._log = CaptureLog(self._name, Hour.of(now()))
-        self._logged = now()
+        self._logged: datetime | None = None
         self._last_digest = ""
         self._last_good: datetime | None = None
         self._seen: set[int | str] = set()
@@ -155,7 +155,9 @@ class Capturer:
                 was_failing = bool(self._log.error)
                 self.poll()
                 turned = was_failing is not bool(self._log.error)
-                if turned or self._now() - self._logged >= LOG_EVERY or Hour.of(self._now()) != self._log.hour:
+                # At once after the first poll: until then nobody knows that it runs.
+                is_due = self._logged is None or self._now() - self._logged >= LOG_EVERY
+                if turned or is_due or Hour.of(self._now()) != self._log.hour:
                     self.write_log()
                 stop.wait(self._wait)
         finally:
