@@ -95,7 +95,7 @@ def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.Ass
     def hours(
         context: dg.AssetExecutionContext, ports: dg.ResourceParam[Ports]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        context.instance.add_run_tags(context.run.run_id, runs.worker_tags())
+        context.instance.add_run_tags(context.run.run_id, runs.worker_tags(context.run.run_id))
         wanted = [Hour(partition) for partition in context.partition_keys]
         with ports.pool() as pool:
             run = _HoursRun(context, ports, pool)

@@ -72,6 +72,7 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         search = due.find_stale(lake, catalog, cursor, now)
         for problem in search.problems:
             context.log.error(problem)
+        runs.forget_unchecked(context.instance, now)
         requests, waiting = _requests(context.instance, search.stale, first, now, rules)
         hours = sorted({hour for request in requests for hour in runs.hours_of(request.tags, request.partition_key)})
         if search.cursor.swept != cursor.swept:
@@ -134,12 +135,18 @@ def _requests(
     if not candidates:
         return [], waiting
     busy = runs.hours_in_flight(instance)
-    failed = runs.failures(instance)
+    tries = runs.tries(instance)
+    cancelled = runs.cancelled(instance, now)
+    held: list[Hour] = []
     ready: dict[Hour, tuple[str, int]] = {}
     for item in candidates:
         if item.hour in busy:
             continue
-        ended = failed.get((item.hour, item.work), [])
+        if item.hour in cancelled and item.newest <= cancelled[item.hour]:
+            held.append(item.hour)
+            continue
+        before = tries.get((item.hour, item.work), runs.Tries())
+        ended = before.failed
         if len(ended) >= rules.attempts:
             waiting.append(
                 f"{item.hour} failed {len(ended)} times and is left: see its run, remove the cause, materialize it"
@@ -147,7 +154,9 @@ def _requests(
         elif ended and now < max(ended) + rules.backoff[min(len(ended), len(rules.backoff)) - 1]:
             waiting.append(f"{item.hour} failed and is tried again in a while")
         else:
-            ready[item.hour] = (item.work, len(ended))
+            ready[item.hour] = (item.work, len(ended) + before.cancelled)
+    if held:
+        waiting.append(f"cancelled, so left for a day, for new records or for you: {', '.join(_spans(held))}")
     requests = [
         _request(span[start : start + rules.range_hours], ready)
         for span in contiguous(sorted(ready))

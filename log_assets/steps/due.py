@@ -95,10 +95,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """An hour with rows that its published generation lacks; `work` names just these rows."""
+    """An hour with rows that its published generation lacks; `work` names just these rows, `newest` came last."""
 
     hour: Hour
     work: str
+    newest: datetime
     published: Partition | None
 
 
@@ -137,7 +138,8 @@ def find_stale(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> S
     for hour, state in sorted(states.items()):
         try:
             if missing := generations.new_rows(lake, state):
-                stale.append(Stale(hour, work_of(entry.key for entry in missing), state.published))
+                newest = max(entry.modified for entry in missing)
+                stale.append(Stale(hour, work_of(entry.key for entry in missing), newest, state.published))
         except (Damaged, Unreadable, NotFound) as error:
             unknown[hour] = str(error)
     problems = [*map(str, new.failed.values()), *(f"{hour}: {why}" for hour, why in unknown.items())]
