@@ -6,7 +6,9 @@ loses it when the op raises, and a single run over a range of partitions has no 
 one `Failure` that names the hours that failed.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +19,8 @@ from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE, RAW_LOGS
 from log_assets.errors import LogAssetsError
 from log_assets.hour import PARTITION_FORMAT, Hour
 from log_assets.ports import Ports
+from log_assets.records.token import Keyring
+from log_assets.source import Source
 from log_assets.steps.capture import capture_all, known_digests
 from log_assets.steps.compact import Compacted, compact_all
 from log_assets.steps.pool import Pool
@@ -24,8 +28,9 @@ from log_assets.steps.publish import Published, publish
 from log_assets.steps.transform import Transformed, fetch, transform_all
 
 FAILED_HOURS = "failed_hours"
-# As many as one call to Glue takes.
+# As many as one call to Glue takes are published and checked together; fewer, when their fetch has taken long already.
 _HOURS_AT_ONCE = 100
+_FETCH_SECONDS = 30.0
 
 
 def partitions(first: Hour) -> dg.HourlyPartitionsDefinition:
@@ -95,15 +100,21 @@ def build_assets(first: Hour, fresh: dg.FreshnessPolicy | None = None) -> dg.Ass
     def hours(
         context: dg.AssetExecutionContext, ports: dg.ResourceParam[Ports]
     ) -> Iterator[dg.MaterializeResult[None]]:
+        is_ours = runs.is_this_process(context.run)
         context.instance.add_run_tags(context.run.run_id, runs.worker_tags(context.run.run_id))
         wanted = [Hour(partition) for partition in context.partition_keys]
         with ports.pool() as pool:
             run = _HoursRun(context, ports, pool)
-            if RAW_LOGS in context.selected_asset_keys:
-                run.fetch(wanted, first)
-            for start in range(0, len(wanted), _HOURS_AT_ONCE):
-                run.hours(wanted[start : start + _HOURS_AT_ONCE])
-            run.check(wanted)
+            try:
+                for some in run.fetched(wanted, first) if RAW_LOGS in context.selected_asset_keys else _chunks(wanted):
+                    run.hours(some)
+                    run.check(to_come=some[-1] != wanted[-1])
+            except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+                if is_ours:
+                    # Ctrl+C at the command line is a person's word, as a cancellation in the UI is.
+                    context.instance.report_run_canceling(context.run)
+                run.break_off()
+                raise
         # Every result was logged already; a generator that yields nothing keeps Dagster from adding its own.
         yield from ()
         run.end()
@@ -120,27 +131,28 @@ class _HoursRun:
         self._pool = pool
         self._lake, self._catalog = ports.lake(), ports.catalog()
         self._failed: dict[Hour, str] = {}
+        self._published: dict[Hour, Published | LogAssetsError] = {}
+        # Hours to check, and results that are told of them already: an interruption may come between two.
+        self._unchecked: list[Hour] = []
+        self._told: set[tuple[dg.AssetCheckKey, Hour]] = set()
 
-    def fetch(self, wanted: Sequence[Hour], first: Hour) -> None:
-        """Ask the source, write down and transform what it gives, and report the hours that came."""
+    def fetched(self, wanted: Sequence[Hour], first: Hour) -> Iterator[Sequence[Hour]]:
+        """Ask the source, write down and transform what it gives, and report the hours that came; gives the hours as
+        they are to be published: not only when all of them were fetched."""
         keyring = self._ports.keyring()
-        source = self._ports.source()
         came = Transformed()
-        try:
+        with closing(self._ports.source()) as source:
             if source.has_history:
                 known = known_digests(self._lake)
+                since, some = time.monotonic(), list[Hour]()
                 for hour in wanted:
-                    try:
-                        captured, done = fetch(self._lake, keyring, source.history(hour.start, hour.end), _now, known)
-                    except LogAssetsError as error:
-                        self._fail(hour, str(error))
-                        continue
-                    came.add(done)
-                    problems = [str(captured.problem)] if captured.problem else []
-                    if problems := problems + done.problems():
-                        self._fail(hour, "; ".join(problems))
-                    else:
-                        self._materialized(RAW_LOGS, hour, metadata.raw(hour, done, source.url))
+                    self._fetch(hour, keyring, source, known, came)
+                    some.append(hour)
+                    if len(some) >= _HOURS_AT_ONCE or time.monotonic() - since >= _FETCH_SECONDS:
+                        yield some
+                        since, some = time.monotonic(), []
+                if some:
+                    yield some
             else:
                 captured = capture_all(self._lake, source.windows(), _now)
                 came = transform_all(self._lake, keyring, captured.windows, pool=self._pool)
@@ -150,12 +162,24 @@ class _HoursRun:
                     if hour not in came.hours:
                         self._context.log.warning(f"{hour}: nothing came; {source.url} shows only what is recent")
                     self._materialized(RAW_LOGS, hour, metadata.raw(hour, came, source.url))
-        finally:
-            source.close()
+                yield from _chunks(wanted)
         now = Hour.of(_now())
         for hour in came.hours:
             if hour not in wanted and first <= hour <= now:
                 self._materialized(RAW_LOGS, hour, metadata.raw(hour, came, source.url))
+
+    def _fetch(self, hour: Hour, keyring: Keyring, source: Source, known: set[str], came: Transformed) -> None:
+        try:
+            captured, done = fetch(self._lake, keyring, source.history(hour.start, hour.end), _now, known)
+        except LogAssetsError as error:
+            self._fail(hour, str(error))
+            return
+        came.add(done)
+        problems = [str(captured.problem)] if captured.problem else []
+        if problems := problems + done.problems():
+            self._fail(hour, "; ".join(problems))
+        else:
+            self._materialized(RAW_LOGS, hour, metadata.raw(hour, done, source.url))
 
     def hours(self, wanted: Sequence[Hour]) -> None:
         """Compact and publish hours, as far as that is selected."""
@@ -171,28 +195,52 @@ class _HoursRun:
                     self._materialized(COMPACT_LOGS, hour, metadata.compacted(self._lake, done))
                 else:
                     self._fail(hour, str(done))
+        todo = [hour for hour in todo if hour not in self._failed]
         if LOGS_TABLE in selected:
-            todo = [hour for hour in todo if hour not in self._failed]
-            for hour, outcome in publish(self._lake, self._catalog, todo, _now, compacted).items():
-                if isinstance(outcome, Published):
-                    self._materialized(LOGS_TABLE, hour, metadata.published(outcome))
-                else:
-                    self._fail(hour, str(outcome))
+            self._published = publish(self._lake, self._catalog, todo, _now, compacted)
+            self._tell_published()
+        else:
+            self._unchecked += todo
 
-    def check(self, wanted: Sequence[Hour]) -> None:
-        """The selected checks of the hours that went well: all at once, for one query costs as much as one an hour."""
-        done = [hour for hour in wanted if hour not in self._failed]
+    def _tell_published(self) -> None:
+        while self._published:
+            hour = next(iter(self._published))
+            outcome = self._published[hour]
+            if isinstance(outcome, Published):
+                self._materialized(LOGS_TABLE, hour, metadata.published(outcome))
+                self._unchecked.append(hour)
+            else:
+                self._fail(hour, str(outcome))
+            del self._published[hour]
+
+    def check(self, *, to_come: bool = False) -> None:
+        """The selected checks of the hours that went well since: together, for one query costs as much as one an hour.
+
+        Args:
+            to_come: whether the next hours are published too: then the last one waits for them, since ids that it
+                lacks may be theirs.
+        """
+        todo = self._unchecked[:-1] if to_come else self._unchecked
         results = checks.evaluate(
             self._context.selected_asset_check_keys,
             self._lake,
             self._catalog,
             self._ports.query,
-            done,
+            todo,
             pool=self._pool,
             captured=self._ports.settings.must_be_captured,
         )
-        for evaluation in checks.evaluations(self._context.instance, results):
+        left = (result for result in results if (result.key, result.hour) not in self._told)
+        for evaluation in checks.evaluations(self._context.instance, left):
             self._context.log_event(evaluation)
+            self._told.add((evaluation.asset_check_key, Hour(evaluation.partition or "")))
+        self._unchecked = self._unchecked[len(todo) :]
+        self._told.clear()
+
+    def break_off(self) -> None:
+        """Tell and check what was published before an interruption. Another one breaks this off too."""
+        self._tell_published()
+        self.check()
 
     def end(self) -> None:
         """Raises `Failure`, naming each hour that failed."""
@@ -211,6 +259,11 @@ class _HoursRun:
     def _fail(self, hour: Hour, why: str) -> None:
         self._failed[hour] = f"{self._failed[hour]}; {why}" if hour in self._failed else why
         self._context.log.error(f"{hour}: {why}")
+
+
+def _chunks(hours: Sequence[Hour]) -> Iterator[Sequence[Hour]]:
+    for start in range(0, len(hours), _HOURS_AT_ONCE):
+        yield hours[start : start + _HOURS_AT_ONCE]
 
 
 def _now() -> datetime:
