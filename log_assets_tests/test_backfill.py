@@ -13,21 +13,24 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from log_assets.catalog import Catalog, Move, Moved
 from log_assets.commands.backfill import Backfilled, backfill
 from log_assets.commands.cli import main
 from log_assets.defs import checks
 from log_assets.defs.keys import HOURS_JOB, LOGS_TABLE, RAW_LOGS
 from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
 from log_assets.defs.runs import hours_in_flight
+from log_assets.errors import CatalogError
 from log_assets.hour import Hour, hours_between
 from log_assets.ports import Ports
 from log_assets.query import QueryEngine
@@ -202,6 +205,33 @@ def test_a_tick_leaves_no_checks_that_a_run_cancelled_in_the_ui_did_not_come_to(
     world.instance.report_run_canceled(run)
     world.tick()
     assert shown(world) == dict.fromkeys(checks.KEYS, HOURS[1])
+
+
+class InterruptedCatalog:
+    """Passes everything on; Ctrl+C comes when partitions have just moved."""
+
+    def __init__(self, inner: Catalog) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def move(self, moves: Sequence[Move]) -> Mapping[Hour, Moved | CatalogError]:
+        moved = self._inner.move(moves)
+        if Interrupted.times:
+            Interrupted.times -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+        return moved
+
+
+def test_an_hour_that_is_published_when_an_interruption_comes_is_told_and_checked(
+    interrupted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Ports.catalog
+    monkeypatch.setattr(Interrupted, "catalog", lambda self: InterruptedCatalog(catalog(self)))
+    done = backfilled(HOURS)
+    assert set(interrupted.kit.catalog.get(HOURS)) == set(HOURS[:3])
+    assert (done.done, done.left, done.unchecked, done.broken) == (HOURS[:3], HOURS[3:], [], "interrupted")
 
 
 def test_what_a_second_interruption_leaves_unchecked_is_told(

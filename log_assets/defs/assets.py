@@ -131,7 +131,7 @@ class _HoursRun:
         self._pool = pool
         self._lake, self._catalog = ports.lake(), ports.catalog()
         self._failed: dict[Hour, str] = {}
-        self._published: dict[Hour, Published | LogAssetsError] = {}
+        self._publishing: dict[Hour, Compacted | None] = {}
         # Hours to check, and results that are told of them already: an interruption may come between two.
         self._unchecked: list[Hour] = []
         self._told: set[tuple[dg.AssetCheckKey, Hour]] = set()
@@ -197,21 +197,21 @@ class _HoursRun:
                     self._fail(hour, str(done))
         todo = [hour for hour in todo if hour not in self._failed]
         if LOGS_TABLE in selected:
-            self._published = publish(self._lake, self._catalog, todo, _now, compacted)
-            self._tell_published()
+            self._publishing = {hour: compacted.get(hour) for hour in todo}
+            self._publish()
         else:
             self._unchecked += todo
 
-    def _tell_published(self) -> None:
-        while self._published:
-            hour = next(iter(self._published))
-            outcome = self._published[hour]
+    def _publish(self) -> None:
+        compacted = {hour: done for hour, done in self._publishing.items() if done}
+        outcomes = publish(self._lake, self._catalog, list(self._publishing), _now, compacted)
+        for hour, outcome in outcomes.items():
             if isinstance(outcome, Published):
                 self._materialized(LOGS_TABLE, hour, metadata.published(outcome))
                 self._unchecked.append(hour)
             else:
                 self._fail(hour, str(outcome))
-            del self._published[hour]
+            del self._publishing[hour]
 
     def check(self, *, to_come: bool = False) -> None:
         """The selected checks of the hours that went well since: together, for one query costs as much as one an hour.
@@ -238,8 +238,9 @@ class _HoursRun:
         self._told.clear()
 
     def break_off(self) -> None:
-        """Tell and check what was published before an interruption. Another one breaks this off too."""
-        self._tell_published()
+        """Bring to its end what was being published when an interruption came, and check it: the catalog may have moved
+        already, and nobody would be told. Another interruption breaks this off too."""
+        self._publish()
         self.check()
 
     def end(self) -> None:
