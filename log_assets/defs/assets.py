@@ -14,13 +14,16 @@ from typing import Any
 
 import dagster as dg
 
+from log_assets.catalog import Partition
 from log_assets.defs import checks, metadata, runs
 from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE, RAW_LOGS
 from log_assets.errors import LogAssetsError
 from log_assets.hour import PARTITION_FORMAT, Hour
+from log_assets.lake import Entry
 from log_assets.ports import Ports
 from log_assets.records.token import Keyring
 from log_assets.source import Source
+from log_assets.steps import generations
 from log_assets.steps.capture import capture_all, known_digests
 from log_assets.steps.compact import Compacted, compact_all
 from log_assets.steps.pool import Pool
@@ -158,10 +161,11 @@ class _HoursRun:
                 came = transform_all(self._lake, keyring, captured.windows, pool=self._pool)
                 for problem in [*([captured.problem] if captured.problem else []), *came.problems()]:
                     self._context.log.error(str(problem))
+                fresh = set(came.hours)
                 for hour in wanted:
-                    if hour not in came.hours:
+                    if hour not in fresh:
                         self._context.log.warning(f"{hour}: nothing came; {source.url} shows only what is recent")
-                    self._materialized(RAW_LOGS, hour, metadata.raw(hour, came, source.url))
+                self._tell_raw(wanted, came, source.url)
                 yield from _chunks(wanted)
         now = Hour.of(_now())
         for hour in came.hours:
@@ -179,7 +183,22 @@ class _HoursRun:
         if problems := problems + done.problems():
             self._fail(hour, "; ".join(problems))
         else:
-            self._materialized(RAW_LOGS, hour, metadata.raw(hour, done, source.url))
+            self._tell_raw([hour], done, source.url)
+
+    def _tell_raw(self, hours: Sequence[Hour], came: Transformed, source_url: str) -> None:
+        """Of an hour of which nothing came now, because it was there already, what is there."""
+        fresh = set(came.hours)
+        rest = [hour for hour in hours if hour not in fresh]
+        rows: Mapping[Hour, tuple[Entry, ...]] = {}
+        published: Mapping[Hour, Partition] = {}
+        try:
+            if rest:
+                rows, published = generations.rows_of(self._lake, rest), self._catalog.get(rest)
+        except LogAssetsError as error:
+            self._context.log.warning(str(error))
+        for hour in hours:
+            told = metadata.raw(hour, came, source_url, rows.get(hour, ()), published.get(hour))
+            self._materialized(RAW_LOGS, hour, told)
 
     def hours(self, wanted: Sequence[Hour]) -> None:
         """Compact and publish hours, as far as that is selected."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from log_assets.defs import liveness, runs
+from log_assets.defs import liveness, metadata, runs
 from log_assets.defs.jobs import HOURS, tidy_job
 from log_assets.defs.keys import BY_TAG, HOURS_JOB, RAW_LOGS, SENSOR, TIDY_JOB, WORK_TAG
 from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
@@ -82,8 +82,14 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         message = _message(transformed, [*said, *search.problems], hours, waiting)
         context.log.info(message)
         events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [
-            dg.AssetMaterialization(RAW_LOGS, partition=hour, description="windows were captured and read")
-            for hour in hours
+            dg.AssetMaterialization(
+                RAW_LOGS,
+                partition=item.hour,
+                description="windows were captured and read",
+                metadata=metadata.captured(item),
+            )
+            for item in search.stale
+            if item.hour in hours
         ]
         # The event log is never pruned; and a check is shown for what was materialized before it.
         if events or state != cursor.capture:
