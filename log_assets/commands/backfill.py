@@ -14,6 +14,7 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from log_assets.commands.signals import stopped_by_signals
 from log_assets.definitions import build_defs
 from log_assets.defs import assets, checks, runs
 from log_assets.defs.keys import COMPACT_LOGS, FETCH_JOB, HOURS_JOB, LOGS_TABLE, RAW_LOGS
@@ -85,7 +86,7 @@ def backfill(ports: Ports, first: Hour, last: Hour, *, console: Console) -> Back
     result: dg.ExecuteInProcessResult | None = None
     with instance_without_capture(str(settings.dagster_home)) as instance:
         try:
-            with _progress(instance, run_id, len(hours), fetch, console):
+            with _progress(instance, run_id, len(hours), fetch, console), _stopped_between_events(instance, run_id):
                 result = job.execute_in_process(
                     run_config=_QUIET, instance=instance, run_id=run_id, tags=tags, raise_on_error=False
                 )
@@ -96,6 +97,22 @@ def backfill(ports: Ports, first: Hour, last: Hour, *, console: Console) -> Back
             raise
         runs.forget_unchecked(instance, datetime.now(UTC))
         return _ended(instance, run_id, result, unread, hours)
+
+
+@contextmanager
+def _stopped_between_events(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Ctrl+C and SIGTERM break off what Dagster plans behind one of its events. Anywhere else the exception may be lost
+    in a finalizer, and the command went on. In the step signals are Dagster's."""
+    stop = threading.Event()
+
+    def look(event: object) -> None:
+        if stop.is_set():
+            stop.clear()  # What ends the run is an event, too.
+            raise KeyboardInterrupt
+
+    instance.add_event_listener(run_id, look)
+    with stopped_by_signals(stop):
+        yield
 
 
 def _end(instance: dg.DagsterInstance, run_id: str, error: BaseException | None) -> None:
