@@ -145,7 +145,14 @@ def test_a_backfill_of_the_ui_that_was_cancelled_before_it_had_a_run_waits_too(w
         ui.ask(CANCEL, id=backfill)
     requests, _ = world.tick()
     assert asked_for(requests) == [H0.plus(2)]
-    assert set(runs.cancelled(world.instance, datetime.now(UTC))) == {H0, H0.plus(1)}
+    now = datetime.now(UTC)
+    assert set(runs.cancelled(world.instance, now)) == {H0, H0.plus(1)}
+    # As the daemon ends it.
+    (told,) = world.instance.get_backfills()
+    ended = told.with_status(type(told.status).CANCELED).with_end_timestamp(now.timestamp())
+    world.instance.update_backfill(ended)
+    assert set(runs.cancelled(world.instance, now)) == {H0, H0.plus(1)}
+    assert runs.cancelled(world.instance, now + runs.CANCELLED_WAITS) == {}
 
 
 def test_what_a_person_cancelled_is_asked_for_again_after_a_day(world: World) -> None:
