@@ -50,7 +50,7 @@ EVERYTHING = """{
 }"""
 
 TICKS = """query($it: SensorSelector!) { sensorOrError(sensorSelector: $it) { ... on Sensor { sensorState {
-    ticks(limit: 20) { status skipReason cursor error { message stack } logKey logEvents { events { message } } } } } } }"""
+    ticks(limit: 20) { status skipReason cursor error { message stack } logEvents { events { message } } } } } } }"""
 LAUNCH_CONFIGURED = """mutation($it: ExecutionParams!) { launchRun(executionParams: $it) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message stack }
     ... on RunConfigValidationInvalid { errors { message } } } }"""

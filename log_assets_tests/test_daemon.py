@@ -176,3 +176,23 @@ def test_a_run_that_is_killed_is_tried_again(daemon: Daemon) -> None:
     (daemon.home / "hold").unlink()
     daemon.wait_for(H0, [1])
     assert "FAILURE" in [status for status, _ in daemon.runs()]
+
+
+def test_a_run_that_a_person_cancelled_is_not_asked_for_again(daemon: Daemon) -> None:
+    kit = daemon.kit
+    (daemon.home / "hold").touch()
+    kit.land([record(1), record(3601)])
+    daemon.start()
+    daemon.wait((daemon.home / "compacting").exists)
+    with dg.DagsterInstance.from_config(str(daemon.home / "dagster")) as instance:
+        (run,) = instance.get_runs(filters=dg.RunsFilter(job_name=HOURS_JOB))
+        # What the UI's button does.
+        assert instance.run_coordinator.cancel_run(run.run_id)
+        daemon.wait(lambda: daemon.runs() == [("CANCELED", [H0, H1])])
+    (daemon.home / "hold").unlink()
+    time.sleep(2 * TICKS)
+    assert daemon.runs() == [("CANCELED", [H0, H1])]
+    kit.capture([record(2)])
+    daemon.wait_for(H0, [1, 2])
+    daemon.settle()
+    assert daemon.runs() == [("SUCCESS", [H0]), ("CANCELED", [H0, H1])]

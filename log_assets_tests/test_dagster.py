@@ -114,6 +114,29 @@ def test_a_run_of_one_hour_records_metadata_and_checks_on_its_partition(world: W
     assert results["hour_is_sound"].target_materialization_data is not None
 
 
+def test_a_fetched_hour_that_is_materialized_again_tells_what_it_holds(world: World) -> None:
+    (world.source / "w.json").write_bytes(body(world.kit.keyring, [record(number) for number in (1, 2, 4)]))
+    assert world.run("fetch_and_publish_hours", [H0]).success
+    assert "nothing_new" not in world.metadata(RAW_LOGS, H0)
+    assert world.run("fetch_and_publish_hours", [H0]).success
+    again = world.metadata(RAW_LOGS, H0)
+    assert (again["windows"], again["records"], "nothing_new" in again) == (1, 3, True)
+
+
+def test_the_sensor_tells_what_it_found_of_an_hour(world: World) -> None:
+    world.kit.land([record(1), record(2)])
+    world.kit.publish(H0)
+    world.kit.land([record(3)])
+    world.kit.land([record(4)])
+    _, result = world.tick()
+    (told,) = [one for one in result.asset_events if isinstance(one, dg.AssetMaterialization)]
+    assert told.partition == H0
+    found: dict[str, Any] = {name: value.value for name, value in told.metadata.items()}
+    assert (found["new_windows"], found["records_published_before"]) == (2, 2)
+    assert found["new_bytes"] > 0
+    assert found["newest"] > 0
+
+
 def test_a_range_with_a_damaged_hour_records_the_others_and_names_the_one(world: World) -> None:
     kit = world.kit
     kit.land([record(number * 3600) for number in range(5)])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,13 +14,14 @@ from rich.console import Console
 
 from log_assets.commands.backfill import backfill
 from log_assets.defs import runs
-from log_assets.defs.keys import FETCH_JOB, HOURS_JOB, LOGS_TABLE, RAW_LOGS
+from log_assets.defs.keys import FETCH_JOB, HOURS_JOB, LOGS_TABLE, RAW_LOGS, WORKER_TAG
 from log_assets.defs.private import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from log_assets.hour import Hour
 from log_assets.ports import Ports
 from log_assets.settings import Settings
 from log_assets.steps.pool import Pool
 from log_assets_tests.kit import H0, record
+from log_assets_tests.ui import running
 from log_assets_tests.world import World
 
 ALIEN = dg.AssetKey("someone_elses")
@@ -94,3 +99,115 @@ def test_a_runs_configuration_overrides_no_resource(world: World, given: object)
         world.definitions().resolve_job_def(HOURS_JOB).execute_in_process(
             instance=world.instance, partition_key=H0, run_config={"resources": {"ports": {"config": given}}}
         )
+
+
+def cancel(world: World, hours: list[Hour], **tags: str) -> dg.DagsterRun:
+    """A run of these hours that somebody cancelled while it ran."""
+    spans = {RANGE_START_TAG: hours[0], RANGE_END_TAG: hours[-1]}
+    run = dg.DagsterRun(job_name=HOURS_JOB, status=dg.DagsterRunStatus.STARTED, tags={**spans, **tags})
+    world.instance.add_run(run)
+    world.instance.report_run_canceling(run)
+    world.instance.report_run_canceled(run)
+    return run
+
+
+def asked_for(requests: list[dg.RunRequest]) -> list[Hour]:
+    return [hour for request in requests for hour in runs.hours_of(request.tags, request.partition_key)]
+
+
+def test_what_a_person_cancelled_waits_for_new_records_and_holds_no_other_hour(world: World) -> None:
+    world.kit.land([record(0), record(3600), record(7200)])
+    cancel(world, [H0, H0.plus(1)])
+    requests, result = world.tick()
+    assert asked_for(requests) == [H0.plus(2)]
+    in_flight(world, HOURS_JOB, None, **{RANGE_START_TAG: H0.plus(2), RANGE_END_TAG: H0.plus(2)})
+    requests, result = world.tick(result.cursor)
+    assert requests == []
+    assert f"cancelled, so left for a day, for new records or for you: {H0} to {H0.plus(1)}" in str(result.skip_reason)
+    world.kit.land([record(1)])
+    requests, _ = world.tick(result.cursor)
+    assert asked_for(requests) == [H0]
+
+
+LAUNCH = """mutation ($backfill: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $backfill) {
+    ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+CANCEL = "mutation ($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }"
+
+
+def test_a_backfill_of_the_ui_that_was_cancelled_before_it_had_a_run_waits_too(world: World, tmp_path: Path) -> None:
+    world.kit.land([record(0), record(3600), record(7200)])
+    wanted = {"assetSelection": [{"path": ["logs_table"]}], "partitionNames": [H0, H0.plus(1)]}
+    with running(tmp_path, os.environ, "web") as ui:
+        backfill = ui.ask(LAUNCH, backfill=wanted)["launchPartitionBackfill"]["backfillId"]
+        requests, _ = world.tick()
+        assert asked_for(requests) == [H0.plus(2)]
+        assert runs.cancelled(world.instance, datetime.now(UTC)) == {}
+        ui.ask(CANCEL, id=backfill)
+    requests, _ = world.tick()
+    assert asked_for(requests) == [H0.plus(2)]
+    now = datetime.now(UTC)
+    assert set(runs.cancelled(world.instance, now)) == {H0, H0.plus(1)}
+    # As the daemon ends it.
+    (told,) = world.instance.get_backfills()
+    ended = told.with_status(type(told.status).CANCELED).with_end_timestamp(now.timestamp())
+    world.instance.update_backfill(ended)
+    assert set(runs.cancelled(world.instance, now)) == {H0, H0.plus(1)}
+    assert runs.cancelled(world.instance, now + runs.CANCELLED_WAITS) == {}
+
+
+def test_what_a_person_cancelled_is_asked_for_again_after_a_day(world: World) -> None:
+    cancel(world, [H0, H0.plus(1)])
+    now = datetime.now(UTC)
+    assert set(runs.cancelled(world.instance, now)) == {H0, H0.plus(1)}
+    assert runs.cancelled(world.instance, now + runs.CANCELLED_WAITS) == {}
+
+
+def test_a_run_of_the_sensors_that_was_cancelled_is_asked_for_under_another_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster uses no run key a second time; and a cancellation is no failure, of which there are only so many."""
+    world.kit.land([record(0)])
+    keys = set()
+    for _ in range(4):
+        (request,), result = world.tick()
+        keys.add(request.run_key)
+        monkeypatch.setattr(runs, "CANCELLED_WAITS", timedelta(days=1))
+        cancel(world, [H0], **request.tags)
+        assert world.tick(result.cursor)[0] == []
+        monkeypatch.setattr(runs, "CANCELLED_WAITS", timedelta(0))
+    assert len(keys) == 4
+
+
+def test_a_run_that_is_executed_again_is_not_gone_with_the_process_of_the_first(world: World) -> None:
+    """Dagster gives it the tags of the first."""
+    gone = f"{socket.gethostname()} 999999999 1.0"
+    of_others = [
+        (dg.DagsterRunStatus.STARTING, f"{gone} {uuid.uuid4()}"),
+        (dg.DagsterRunStatus.STARTED, f"{gone} {uuid.uuid4()}"),
+        # As the version before wrote it.
+        (dg.DagsterRunStatus.STARTING, gone),
+    ]
+    for number, (status, worker) in enumerate(of_others):
+        tags = {PARTITION_TAG: H0.plus(number), WORKER_TAG: worker}
+        world.instance.add_run(dg.DagsterRun(job_name=HOURS_JOB, status=status, tags=tags))
+    assert runs.hours_in_flight(world.instance) == {H0, H0.plus(1), H0.plus(2)}
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.FAILURE),
+        (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE),
+        (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED),
+    ],
+)
+def test_a_run_whose_process_is_gone_holds_no_hour(
+    world: World, status: dg.DagsterRunStatus, ended: dg.DagsterRunStatus
+) -> None:
+    run = dg.DagsterRun(job_name=HOURS_JOB, run_id=str(uuid.uuid4()), status=status)
+    tags = {PARTITION_TAG: H0, WORKER_TAG: f"{socket.gethostname()} 999999999 1.0 {run.run_id}"}
+    world.instance.add_run(run.with_tags(tags))
+    assert runs.hours_in_flight(world.instance) == set()
+    found = world.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status is ended

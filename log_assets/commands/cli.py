@@ -163,10 +163,17 @@ def backfill(first: Hour, last: Hour) -> None:
     for problem in result.unread:
         click.echo(problem, err=True)
     click.echo(f"{len(result.done)} hours done (Dagster run {result.run_id})")
+    for hour, why in sorted(result.failed.items()):
+        click.echo(f"{hour} failed: {why}", err=True)
+    said = [result.broken] if result.broken else []
     if result.failed:
-        for hour, why in sorted(result.failed.items()):
-            click.echo(f"{hour} failed: {why}", err=True)
-        raise click.ClickException(f"{len(result.failed)} hours failed; the others are done and recorded")
+        said.append(f"{len(result.failed)} hours failed" + ("" if said else "; the others are done and recorded"))
+    if result.left:
+        said.append(f"{len(result.left)} hours are left, from {result.left[0]} on")
+    if result.unchecked:
+        said.append(f"{len(result.unchecked)} hours are done and not checked, from {result.unchecked[0]} on")
+    if said:
+        raise click.ClickException("; ".join(said))
 
 
 @main.command()

@@ -7,27 +7,17 @@ one `Failure` that names the hours that failed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from log_assets.defs import checks, metadata, runs
+from log_assets.defs.hours_run import HoursRun, chunks
 from log_assets.defs.keys import COMPACT_LOGS, LOGS_TABLE, RAW_LOGS
-from log_assets.defs.private import PARTITION_TAG, RANGE_START_TAG, latest_materializations
-from log_assets.errors import LogAssetsError
+from log_assets.defs.private import PARTITION_TAG, RANGE_START_TAG
 from log_assets.hour import PARTITION_FORMAT, Hour
-from log_assets.lake import layout
 from log_assets.ports import Ports
-from log_assets.steps.capture import capture_all, known_digests
-from log_assets.steps.compact import Compacted, compact_all
-from log_assets.steps.pool import Pool
-from log_assets.steps.publish import Published, publish
-from log_assets.steps.transform import Transformed, fetch, transform_all
 
-FAILED_HOURS = "failed_hours"
-# As many as one call to Glue takes.
-_HOURS_AT_ONCE = 100
 # Hours that are checked when none is chosen; the one in progress is materialized every few minutes.
 _NEWEST_HOURS = 24
 _NEWEST_READ = 500
@@ -103,15 +93,21 @@ def build_assets(first: Hour, ask: str, fresh: dg.FreshnessPolicy | None = None)
     def hours(
         context: dg.AssetExecutionContext, ports: dg.ResourceParam[Ports]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        context.instance.add_run_tags(context.run.run_id, runs.worker_tags())
+        is_ours = runs.is_this_process(context.run)
+        context.instance.add_run_tags(context.run.run_id, runs.worker_tags(context.run.run_id))
         wanted = _wanted(context)
         with ports.pool() as pool:
-            run = _HoursRun(context, ports, pool)
-            if RAW_LOGS in context.selected_asset_keys:
-                run.fetch(wanted, first)
-            for start in range(0, len(wanted), _HOURS_AT_ONCE):
-                run.hours(wanted[start : start + _HOURS_AT_ONCE])
-            run.check(wanted)
+            run = HoursRun(context, ports, pool)
+            try:
+                for some in run.fetched(wanted, first) if RAW_LOGS in context.selected_asset_keys else chunks(wanted):
+                    run.hours(some)
+                    run.check(to_come=some[-1] != wanted[-1])
+            except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+                if is_ours:
+                    # Ctrl+C at the command line is a person's word, as a cancellation in the UI is.
+                    context.instance.report_run_canceling(context.run)
+                run.break_off()
+                raise
         # Every result was logged already; a generator that yields nothing keeps Dagster from adding its own.
         yield from ()
         run.end()
@@ -142,115 +138,3 @@ def _wanted(context: dg.AssetExecutionContext) -> list[Hour]:
         f"no hours were chosen: those that were materialized last are checked: {', '.join(found) or 'none'}"
     )
     return found
-
-
-class _HoursRun:
-    """One run of the op: what is selected, over which ports, and what failed so far."""
-
-    def __init__(self, context: dg.AssetExecutionContext, ports: Ports, pool: Pool) -> None:
-        self._context = context
-        self._ports = ports
-        self._pool = pool
-        self._lake, self._catalog = ports.lake(), ports.catalog()
-        self._failed: dict[Hour, str] = {}
-
-    def fetch(self, wanted: Sequence[Hour], first: Hour) -> None:
-        """Ask the source, write down and transform what it gives, and report the hours that came."""
-        keyring = self._ports.keyring()
-        source = self._ports.source()
-        came = Transformed()
-        try:
-            if source.has_history:
-                known = known_digests(self._lake)
-                for hour in wanted:
-                    try:
-                        captured, done = fetch(self._lake, keyring, source.history(hour.start, hour.end), _now, known)
-                    except LogAssetsError as error:
-                        self._fail(hour, str(error))
-                        continue
-                    came.add(done)
-                    problems = [str(captured.problem)] if captured.problem else []
-                    if problems := problems + done.problems():
-                        self._fail(hour, "; ".join(problems))
-                    else:
-                        self._materialized(RAW_LOGS, hour, metadata.raw(hour, done, source.url))
-            else:
-                captured = capture_all(self._lake, source.windows(), _now)
-                came = transform_all(self._lake, keyring, captured.windows, pool=self._pool)
-                for problem in [*([captured.problem] if captured.problem else []), *came.problems()]:
-                    self._context.log.error(str(problem))
-                for hour in wanted:
-                    if hour not in came.hours:
-                        self._context.log.warning(f"{hour}: nothing came; {source.url} shows only what is recent")
-                    self._materialized(RAW_LOGS, hour, metadata.raw(hour, came, source.url))
-        finally:
-            source.close()
-        now = Hour.of(_now())
-        for hour in came.hours:
-            if hour not in wanted and first <= hour <= now:
-                self._materialized(RAW_LOGS, hour, metadata.raw(hour, came, source.url))
-
-    def hours(self, wanted: Sequence[Hour]) -> None:
-        """Compact and publish hours, as far as that is selected."""
-        selected = self._context.selected_asset_keys
-        compacted: dict[Hour, Compacted] = {}
-        # An hour that could not be fetched is not published empty.
-        todo = [hour for hour in wanted if hour not in self._failed]
-        if COMPACT_LOGS in selected:
-            outcomes = compact_all(self._lake, self._catalog, todo, self._pool)
-            for hour, done in zip(todo, outcomes, strict=True):
-                if isinstance(done, Compacted):
-                    compacted[hour] = done
-                    self._materialized(COMPACT_LOGS, hour, metadata.compacted(self._lake, done))
-                else:
-                    self._fail(hour, str(done))
-        if LOGS_TABLE in selected:
-            todo = [hour for hour in todo if hour not in self._failed]
-            for hour, outcome in publish(self._lake, self._catalog, todo, _now, compacted).items():
-                if isinstance(outcome, Published):
-                    self._materialized(LOGS_TABLE, hour, metadata.published(outcome))
-                else:
-                    self._fail(hour, str(outcome))
-
-    def check(self, wanted: Sequence[Hour]) -> None:
-        """The selected checks of the hours that went well: all at once, for one query costs as much as one an hour."""
-        done = [hour for hour in wanted if hour not in self._failed]
-        results = checks.evaluate(
-            self._context.selected_asset_check_keys,
-            self._lake,
-            self._catalog,
-            self._ports.query,
-            done,
-            pool=self._pool,
-            captured=self._ports.settings.must_be_captured,
-            never_captured=self._never_captured,
-        )
-        for evaluation in checks.evaluations(self._context.instance, results):
-            self._context.log_event(evaluation)
-
-    def _never_captured(self, hours: Sequence[Hour]) -> set[Hour]:
-        """Of hours without a record those that nobody asked the source for: no run, and no capturer."""
-        asked = latest_materializations(self._context.instance, RAW_LOGS, hours, _HOURS_AT_ONCE)
-        return set(hours) - asked.keys() - set(self._lake.folders(layout.CAPTURE))
-
-    def end(self) -> None:
-        """Raises `Failure`, naming each hour that failed."""
-        if self._failed:
-            lines = [f"{hour}: {why}" for hour, why in sorted(self._failed.items())]
-            raise dg.Failure(
-                description=f"{len(lines)} of {len(self._context.partition_keys)} hours failed:\n" + "\n".join(lines),
-                metadata={FAILED_HOURS: dg.MetadataValue.json(dict(sorted(self._failed.items())))},
-                # The hours that went well are recorded; trying the whole range again would only repeat them.
-                allow_retries=False,
-            )
-
-    def _materialized(self, asset: dg.AssetKey, hour: Hour, metadata: Mapping[str, Any]) -> None:
-        self._context.log_event(dg.AssetMaterialization(asset, metadata=metadata, partition=hour))
-
-    def _fail(self, hour: Hour, why: str) -> None:
-        self._failed[hour] = f"{self._failed[hour]}; {why}" if hour in self._failed else why
-        self._context.log.error(f"{hour}: {why}")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
+from log_assets.catalog import Partition
 from log_assets.catalog.table import columns
 from log_assets.errors import LogAssetsError
 from log_assets.hour import Hour
-from log_assets.lake import Lake
+from log_assets.lake import Entry, Lake
 from log_assets.records import ids, row
 from log_assets.steps.compact import Compacted
+from log_assets.steps.due import Stale
 from log_assets.steps.generations import read_lines
 from log_assets.steps.publish import Published
 from log_assets.steps.receipts import rejects_by_reason
@@ -28,17 +31,46 @@ def table_schema() -> dg.TableSchema:
     return dg.TableSchema([*found, dg.TableColumn("hour", "string", description="the partition, a UTC hour")])
 
 
-def raw(hour: Hour, came: Transformed, source_url: str) -> Metadata:
-    """What came of an hour, from the receipts of the windows that hold records of it."""
+def raw(
+    hour: Hour, came: Transformed, source_url: str, rows: Sequence[Entry] = (), published: Partition | None = None
+) -> Metadata:
+    """What came of an hour, from the receipts of the windows that hold records of it.
+
+    Args:
+        hour, came, source_url: of which hour, what came, and from where.
+        rows, published: what the hour holds, when nothing came of it now.
+    """
     receipts = [receipt for receipt in came.receipts if hour in receipt.hours]
     rejects = rejects_by_reason(receipts)
-    return {
+    found: Metadata = {
         "windows": dg.MetadataValue.int(len(receipts)),
         # Windows reach over the hour's edges, so these count a little more than the hour's own.
         "records": dg.MetadataValue.int(sum(receipt.kept for receipt in receipts)),
         "rejected": dg.MetadataValue.int(sum(rejects.values())),
         "rejects_by_reason": dg.MetadataValue.json(rejects),
         "source": dg.MetadataValue.text(source_url),
+    }
+    return found if receipts else found | _held(rows, published)
+
+
+def captured(stale: Stale) -> Metadata:
+    """What the sensor tells of an hour that it asks for: what is new, and what is published of it until now."""
+    return {
+        "new_windows": dg.MetadataValue.int(len(stale.rows)),
+        "new_bytes": dg.MetadataValue.int(sum(entry.size for entry in stale.rows)),
+        "newest": dg.MetadataValue.timestamp(stale.newest),
+        "records_published_before": dg.MetadataValue.int(stale.published.summary.records if stale.published else 0),
+    }
+
+
+def _held(rows: Sequence[Entry], published: Partition | None) -> Metadata:
+    # Rows files of the last day; older ones that are published are tidied.
+    if not rows and not published:
+        return {}
+    return {
+        "records": dg.MetadataValue.int(published.summary.records if published else 0),
+        "windows": dg.MetadataValue.int(len(rows)),
+        "nothing_new": dg.MetadataValue.text("these were there already; `records` are those that are published"),
     }
 
 

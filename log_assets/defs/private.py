@@ -26,6 +26,16 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 # Why: the type of what a failed step carries, to read which hours failed. Way out: its export.
 from dagster._core.execution.plan.objects import StepFailureData
 
+# Why: a run in this process captures what the process writes, and with it the progress bar of the command line, which
+# then stands still. What captures nothing is documented for dagster.yaml only, which is for runs everywhere; and an
+# instance with one setting of its own is made by its reference. Way out: overrides for `DagsterInstance.from_config`.
+from dagster._core.instance.ref import InstanceRef
+
+# Why: Dagster writes a row for each check and hour that a run intends to evaluate, and shows the newest row of a check
+# as its state: a cancelled run's is a check that did not run, for ever. Way out: it shows the newest evaluation.
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
 if TYPE_CHECKING:
     from dagster._core.workspace.context import IWorkspaceProcessContext
 
@@ -36,6 +46,9 @@ __all__ = [
     "RANGE_START_TAG",
     "CheckTarget",
     "StepFailureData",
+    "cancelled_backfills",
+    "forget_planned_checks",
+    "instance_without_capture",
     "latest_materializations",
     "requested_backfills",
     "workspace_process",
@@ -53,6 +66,14 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 DAEMON_MODULE = "dagster._daemon"
 
 
+_NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+
+
+def instance_without_capture(home: str) -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME; what its runs in this process print goes where it would without Dagster."""
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(home, overrides={"compute_logs": _NO_CAPTURE}))
+
+
 def requested_backfills(instance: dg.DagsterInstance, asset: dg.AssetKey) -> list[list[str]]:
     """The partitions of `asset` that each backfill in progress is for."""
     found = []
@@ -61,6 +82,28 @@ def requested_backfills(instance: dg.DagsterInstance, asset: dg.AssetKey) -> lis
         if data and asset in data.target_subset.asset_keys:
             found.append(list(data.target_subset.get_partitions_subset(asset).get_partition_keys()))
     return found
+
+
+def cancelled_backfills(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, limit: int
+) -> list[tuple[float | None, list[str]]]:
+    """When the newest cancelled backfills ended, None for not yet, and the partitions of `asset` they were for."""
+    statuses = [BulkActionStatus.CANCELING, BulkActionStatus.CANCELED]
+    found = []
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=statuses), limit=limit):
+        data = backfill.asset_backfill_data
+        if data and asset in data.target_subset.asset_keys:
+            partitions = list(data.target_subset.get_partitions_subset(asset).get_partition_keys())
+            found.append((backfill.backfill_end_timestamp, partitions))
+    return found
+
+
+def forget_planned_checks(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove what a finished run intended to check and did not: its rows among the evaluations, not its events."""
+    storage, table = instance.event_log_storage, AssetCheckExecutionsTable
+    if isinstance(storage, SqlEventLogStorage):
+        with storage.index_connection() as connection:
+            connection.execute(table.delete().where(table.c.run_id == run_id, table.c.execution_status == "PLANNED"))
 
 
 def latest_materializations(

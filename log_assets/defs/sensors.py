@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from log_assets.defs import liveness, runs
+from log_assets.defs import liveness, metadata, runs
 from log_assets.defs.jobs import HOURS, tidy_job
 from log_assets.defs.keys import BY_TAG, HOURS_JOB, RAW_LOGS, SENSOR, TIDY_JOB, WORK_TAG
 from log_assets.defs.private import RANGE_END_TAG, RANGE_START_TAG
@@ -72,6 +72,7 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         search = due.find_stale(lake, catalog, cursor, now)
         for problem in search.problems:
             context.log.error(problem)
+        runs.forget_unchecked(context.instance, now)
         requests, waiting = _requests(context.instance, search.stale, first, now, rules)
         hours = sorted({hour for request in requests for hour in runs.hours_of(request.tags, request.partition_key)})
         if search.cursor.swept != cursor.swept:
@@ -81,8 +82,14 @@ def build_sensor(first: Hour, rules: Rules) -> dg.SensorDefinition:
         message = _message(transformed, [*said, *search.problems], hours, waiting)
         context.log.info(message)
         events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = [
-            dg.AssetMaterialization(RAW_LOGS, partition=hour, description="windows were captured and read")
-            for hour in hours
+            dg.AssetMaterialization(
+                RAW_LOGS,
+                partition=item.hour,
+                description="windows were captured and read",
+                metadata=metadata.captured(item),
+            )
+            for item in search.stale
+            if item.hour in hours
         ]
         # The event log is never pruned; and a check is shown for what was materialized before it.
         if events or state != cursor.capture:
@@ -134,12 +141,18 @@ def _requests(
     if not candidates:
         return [], waiting
     busy = runs.hours_in_flight(instance)
-    failed = runs.failures(instance)
+    tries = runs.tries(instance)
+    cancelled = runs.cancelled(instance, now)
+    held: list[Hour] = []
     ready: dict[Hour, tuple[str, int]] = {}
     for item in candidates:
         if item.hour in busy:
             continue
-        ended = failed.get((item.hour, item.work), [])
+        if item.hour in cancelled and item.newest <= cancelled[item.hour]:
+            held.append(item.hour)
+            continue
+        before = tries.get((item.hour, item.work), runs.Tries())
+        ended = before.failed
         if len(ended) >= rules.attempts:
             waiting.append(
                 f"{item.hour} failed {len(ended)} times and is left: see its run, remove the cause, materialize it"
@@ -147,7 +160,9 @@ def _requests(
         elif ended and now < max(ended) + rules.backoff[min(len(ended), len(rules.backoff)) - 1]:
             waiting.append(f"{item.hour} failed and is tried again in a while")
         else:
-            ready[item.hour] = (item.work, len(ended))
+            ready[item.hour] = (item.work, len(ended) + before.cancelled)
+    if held:
+        waiting.append(f"cancelled, so left for a day, for new records or for you: {', '.join(_spans(held))}")
     requests = [
         _request(span[start : start + rules.range_hours], ready)
         for span in contiguous(sorted(ready))

@@ -95,11 +95,21 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """An hour with rows that its published generation lacks; `work` names just these rows."""
+    """An hour with rows files that its published generation lacks."""
 
     hour: Hour
-    work: str
+    rows: tuple[Entry, ...]
     published: Partition | None
+
+    @property
+    def work(self) -> str:
+        """The name of just these rows."""
+        return work_of(entry.key for entry in self.rows)
+
+    @property
+    def newest(self) -> datetime:
+        """When the last of them came."""
+        return max(entry.modified for entry in self.rows)
 
 
 def windows_since(now: datetime, cursor: Cursor) -> Hour | None:
@@ -137,7 +147,7 @@ def find_stale(lake: Lake, catalog: Catalog, cursor: Cursor, now: datetime) -> S
     for hour, state in sorted(states.items()):
         try:
             if missing := generations.new_rows(lake, state):
-                stale.append(Stale(hour, work_of(entry.key for entry in missing), state.published))
+                stale.append(Stale(hour, tuple(missing), state.published))
         except (Damaged, Unreadable, NotFound) as error:
             unknown[hour] = str(error)
     problems = [*map(str, new.failed.values()), *(f"{hour}: {why}" for hour, why in unknown.items())]
