@@ -171,3 +171,12 @@ def test_a_loss_is_told_with_its_cause(kit: Kit) -> None:
         HOURS[1]: "no capture from 10 01:02 to 10 02:10 UTC",
         HOURS[2]: "no capture from 10 02:00 to 10 02:10 UTC",
     }
+
+
+def test_a_wrong_clock_is_no_cause(kit: Kit) -> None:
+    kit.clock = HOURS[3].start
+    kit.land([record(10, HOURS[0].start), record(5, HOURS[1].start), record(6, HOURS[1].start)])
+    kit.publish(HOURS[0], HOURS[1])
+    for keeps in (True, False):
+        status = audit.status(kit.lake, kit.catalog, keeps=keeps)
+        assert (status.causes, status.not_fetched) == ({}, [])

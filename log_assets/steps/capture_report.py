@@ -74,8 +74,9 @@ def causes(lake: Lake, catalog: Catalog, gaps: Sequence[Gap], now: datetime) -> 
     """Why ids before a record of an hour are missing, where the capture logs around tell: when nothing was fetched."""
     told: dict[Hour, list[str]] = {}
     for gap in gaps[-_CAUSES:]:
+        # A record whose clock was wrong may stand in an hour before those of lesser ids: that tells no time.
         hours = list(islice(hours_between(gap.after, gap.before), _CAUSE_HOURS + 1))
-        if len(hours) > _CAUSE_HOURS:
+        if not hours or len(hours) > _CAUSE_HOURS:
             continue
         spans: list[tuple[datetime, datetime]] = []
         for hour, report in capture_reports(lake, catalog, hours, now).items():
