@@ -65,6 +65,15 @@ class Failed(Exception):
     """A step did not do what it should; the text may have several lines."""
 
 
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if not _GONE.search(str(error)):
+            raise
+
+
 @dataclass(frozen=True)
 class Account:
     """Whose account it is, where, and whether it is only a stand-in on this machine."""
@@ -149,8 +158,8 @@ class Stack:
             # So that what failed can be told; all of it is removed at the end anyway.
             OnFailure="DO_NOTHING",
         )
-        if self._wait() != "CREATE_COMPLETE":
-            raise Failed("\n".join(f"{name}: {why}" for name, why in self._failures().items()) or "it was not made")
+        if self._wait("CREATE") != "CREATE_COMPLETE":
+            raise Failed(_told(self._failures()) or "it was not made")
         (found,) = client.describe_stacks(StackName=self.name)["Stacks"]
         return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
 
@@ -166,20 +175,15 @@ class Stack:
         removals: dict[str, Callable[[], object]] = {
             f"the stack {self.name}": self._remove_stack,
             f"the bucket {self.name}-bucket-…": self._remove_buckets,
-            f"the secret {self.secret}": lambda: self.account.client("secretsmanager").delete_secret(
-                SecretId=self.secret, ForceDeleteWithoutRecovery=True
-            ),
-            f"the Glue database {self.database}": lambda: self.account.client("glue").delete_database(
-                Name=self.database
-            ),
+            f"the secret {self.secret}": self._remove_secret,
+            f"the Glue database {self.database}": self._remove_database,
             f"the workgroup {self.name}": self._remove_workgroup,
         }
         for what, remove in removals.items():
             try:
                 remove()
             except (Failed, ClientError, BotoCoreError) as error:
-                if isinstance(error, Failed) or not _GONE.search(str(error)):
-                    left.append(f"{what}: {error}")
+                left.append(f"{what}: {error}")
         return left
 
     def buckets(self) -> list[str]:
@@ -190,19 +194,29 @@ class Stack:
     def _remove_stack(self) -> None:
         client = self.account.client("cloudformation")
         client.delete_stack(StackName=self.name)
-        if self._wait() != "DELETE_FAILED":
+        if self._wait("DELETE") != "DELETE_FAILED":
             return
-        # A workgroup in which queries ran is not removed by a stack.
-        self._remove_workgroup()
         failed = self._failures()
+        # No stack removes a workgroup in which queries ran. What is removed below need not go with the stack.
+        self._remove_workgroup()
         client.delete_stack(StackName=self.name, RetainResources=list(failed))
-        self._wait()
-        failed.pop("WorkGroup", None)
-        if failed:
-            raise Failed("; ".join(f"{name}: {why}" for name, why in failed.items()))
+        if self._wait("DELETE") == "DELETE_FAILED":
+            raise Failed(_told(self._failures()))
+        if others := {name: why for name, why in failed.items() if name not in ("WorkGroup", "GlueDatabase")}:
+            raise Failed(_told(others))
+
+    def _remove_secret(self) -> None:
+        with _unless_gone():
+            client = self.account.client("secretsmanager")
+            client.delete_secret(SecretId=self.secret, ForceDeleteWithoutRecovery=True)
+
+    def _remove_database(self) -> None:
+        with _unless_gone():
+            self.account.client("glue").delete_database(Name=self.database)
 
     def _remove_workgroup(self) -> None:
-        self.account.client("athena").delete_work_group(WorkGroup=self.name, RecursiveDeleteOption=True)
+        with _unless_gone():
+            self.account.client("athena").delete_work_group(WorkGroup=self.name, RecursiveDeleteOption=True)
 
     def _remove_buckets(self) -> None:
         client = self.account.client("s3")
@@ -218,8 +232,8 @@ class Stack:
                         raise Failed(f"{len(errors)} objects stay, {errors[0]['Key']} first: {errors[0]['Message']}")
             client.delete_bucket(Bucket=bucket)
 
-    def _wait(self) -> str:
-        """Until nothing is in progress: the stack's status, empty when there is none any more."""
+    def _wait(self, what: str) -> str:
+        """Until CREATE or DELETE has ended: the stack's status, empty when there is none any more."""
         client, told, end = self.account.client("cloudformation"), "", time.monotonic() + _STACK_SECONDS
         while True:
             try:
@@ -230,7 +244,7 @@ class Stack:
                     return ""
                 raise
             status: str = stack["StackStatus"]
-            if not status.endswith("_IN_PROGRESS"):
+            if status.startswith(what) and not status.endswith("_IN_PROGRESS"):
                 return status
             if time.monotonic() > end:
                 raise Failed(f"still {status} after {_STACK_SECONDS / 60:.0f} minutes")
@@ -250,6 +264,10 @@ class Stack:
         """What could not be made or deleted, and why."""
         bad = [one for one in self._resources() if one["ResourceStatus"].endswith("_FAILED")]
         return {one["LogicalResourceId"]: one.get("ResourceStatusReason", "no reason given") for one in bad}
+
+
+def _told(failures: dict[str, str]) -> str:
+    return "\n".join(f"{name}: {why}" for name, why in failures.items())
 
 
 @dataclass
@@ -469,24 +487,22 @@ def tell_cost(stack: Stack, commands: int, hours: float) -> None:
             size += sum(one["Size"] for one in found)
             windows += sum("/raw/" in one["Key"] for one in found)
     lists, gets = LISTS_A_COMMAND * commands, GETS_A_COMMAND * commands + 2 * windows
-    queries, scanned = (0, 0) if stack.account.local else _scanned(stack)
     price = prices()
+    month = size / 1e9 * price["storage"] + price["secret"]
     costs = {
-        f"{puts:,} PUT that wrote (counted), some {lists:,} LIST and refused PUT (estimated)": (puts + lists)
-        / 1000
-        * price["PUT and LIST"],
+        f"{puts:,} PUT that wrote (counted), some {lists:,} LIST and refused PUT (estimated)": (
+            (puts + lists) / 1000 * price["PUT and LIST"]
+        ),
         f"some {gets:,} GET (estimated)": gets / 1000 * price["GET"],
-        f"{queries} queries of Athena, {scanned:,} bytes charged (counted)": scanned / 1e12 * price["Athena"],
-        f"{size:,} bytes and a secret for {math.ceil(hours * 60)} minutes": (
-            size / 1e9 * price["storage"] + price["secret"]
-        )
-        * hours
-        / _HOURS_A_MONTH,
+        f"{size:,} bytes and a secret for {math.ceil(hours * 60)} minutes": month * hours / _HOURS_A_MONTH,
     }
+    if not stack.account.local:
+        queries, scanned = _scanned(stack)
+        costs[f"{queries} queries of Athena, {scanned:,} bytes charged (counted)"] = scanned / 1e12 * price["Athena"]
     _say("cost, an estimate at the list prices of docs/aws.md:")
     for what, dollars in costs.items():
         _say(f"  ${dollars:.4f}  {what}")
-    _say(f"  ${sum(costs.values()):.4f}  in all" + (", had it been AWS" if stack.account.local else ""))
+    _say(f"  ${sum(costs.values()):.4f}  in all" + (", had it been AWS, without Athena" if stack.account.local else ""))
 
 
 def _scanned(stack: Stack) -> tuple[int, int]:

@@ -268,11 +268,13 @@ def test_a_workgroup_in_which_queries_ran_keeps_no_stack(scripted: Account) -> N
     """AWS refuses a stack to delete it; moto makes none."""
     stack, (_, stub), (_, athena) = Stack(scripted), SERVICES["cloudformation"], SERVICES["athena"]
     stub.add_response("delete_stack", {}, {"StackName": stack.name})
+    # Not begun yet.
+    stands(stub, "CREATE_COMPLETE", {"WorkGroup": "CREATE_COMPLETE"})
     stands(stub, "DELETE_IN_PROGRESS", {"WorkGroup": "DELETE_IN_PROGRESS", "Table": "DELETE_COMPLETE"})
     failed = {"WorkGroup": "DELETE_FAILED", "Table": "DELETE_COMPLETE"}
     stands(stub, "DELETE_FAILED", failed)
-    athena.add_response("delete_work_group", {}, {"WorkGroup": stack.name, "RecursiveDeleteOption": True})
     lists(stub, failed)
+    athena.add_response("delete_work_group", {}, {"WorkGroup": stack.name, "RecursiveDeleteOption": True})
     stub.add_response("delete_stack", {}, {"StackName": stack.name, "RetainResources": ["WorkGroup"]})
     stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {stack.name} does not exist")
     stack._remove_stack()
@@ -281,13 +283,25 @@ def test_a_workgroup_in_which_queries_ran_keeps_no_stack(scripted: Account) -> N
 def test_what_else_a_stack_could_not_delete_is_named(scripted: Account) -> None:
     stack, (_, stub), (_, athena) = Stack(scripted), SERVICES["cloudformation"], SERVICES["athena"]
     stub.add_response("delete_stack", {})
-    failed = {"WorkGroup": "DELETE_FAILED", "GlueDatabase": "DELETE_FAILED"}
+    failed = {"GlueDatabase": "DELETE_FAILED", "WebRole": "DELETE_FAILED"}
     stands(stub, "DELETE_FAILED", failed)
-    athena.add_response("delete_work_group", {})
     lists(stub, failed)
-    stub.add_response("delete_stack", {}, {"StackName": stack.name, "RetainResources": ["WorkGroup", "GlueDatabase"]})
+    athena.add_client_error("delete_work_group", "InvalidRequestException", "WorkGroup is not found.")
+    stub.add_response("delete_stack", {}, {"StackName": stack.name, "RetainResources": list(failed)})
     stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {stack.name} does not exist")
-    with pytest.raises(Failed, match=r"^GlueDatabase: why GlueDatabase did$"):
+    with pytest.raises(Failed, match=r"^WebRole: why WebRole did$"):
+        stack._remove_stack()
+
+
+def test_a_stack_that_stays_is_named(scripted: Account) -> None:
+    stack, (_, stub), (_, athena) = Stack(scripted), SERVICES["cloudformation"], SERVICES["athena"]
+    failed = {"WorkGroup": "DELETE_FAILED"}
+    for _ in range(2):
+        stub.add_response("delete_stack", {})
+        stands(stub, "DELETE_FAILED", failed)
+        lists(stub, failed)
+    athena.add_response("delete_work_group", {})
+    with pytest.raises(Failed, match=r"^WorkGroup: why WorkGroup did$"):
         stack._remove_stack()
 
 
@@ -319,7 +333,7 @@ def test_the_cost_is_what_was_counted_at_the_list_prices(scripted: Account, caps
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  $0.0050  2 PUT that wrote (counted), some 1,000 LIST and refused PUT (estimated)",
         "  $0.0002  some 502 GET (estimated)",
-        "  $5.0000  2 queries of Athena, 1,000,000,000,000 bytes charged (counted)",
         "  $0.4115  500,000,000 bytes and a secret for 43800 minutes",
+        "  $5.0000  2 queries of Athena, 1,000,000,000,000 bytes charged (counted)",
         "  $5.4167  in all",
     ]
