@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -34,11 +35,9 @@ def between(aws: str, aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield found
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, stdin: Any = subprocess.DEVNULL) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "log_assets_tests.acceptance", *arguments]
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
-    )
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -132,6 +131,16 @@ def test_it_does_nothing_unasked(between: Proxy) -> None:
     assert between.counted() == {"sts GetCallerIdentity": 1}
 
 
+def test_it_does_nothing_when_the_answer_is_no(between: Proxy) -> None:
+    ours, its = os.openpty()
+    with open(ours, "wb", buffering=0) as answer, open(its, "rb") as terminal, start(stdin=terminal) as process:
+        answer.write(b"n\n")
+        said, _ = process.communicate()
+    assert process.returncode == 1
+    assert "Go on? [y/N]:" in said
+    assert between.counted() == {"sts GetCallerIdentity": 1}
+
+
 def test_a_step_that_fails_ends_it_and_nothing_is_left(between: Proxy) -> None:
     between.fault = lambda call: Refusal(400, "AccessDeniedException") if call.name == "glue CreateDatabase" else None
     code, said = run("--yes")
@@ -179,6 +188,31 @@ def test_what_is_kept_is_taken_down_by_the_command_that_it_prints(aws: str, monk
     assert left() == []
     # Asked for again, there is nothing to do, and nothing to complain of.
     assert here("--remove", command[2], "--yes").exit_code == 0
+
+
+def test_the_key_goes_through_the_secret_and_into_no_output(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on AWS; moto's CloudFormation makes no secret, so this makes it."""
+    settings: list[str] = []
+    client, make, missing = boto3.client("secretsmanager"), Stack.make, Stack.missing
+
+    def make_with_secret(stack: Stack) -> dict[str, str]:
+        client.create_secret(Name=stack.secret)
+        return make(stack)
+
+    def fail(terminal: Terminal, *_: str, **__: str) -> str:
+        held = client.list_secrets()["SecretList"][0]["Name"]
+        settings.extend([terminal.settings["f_key"], client.get_secret_value(SecretId=held)["SecretString"]])
+        raise Failed("as a test wants it")
+
+    monkeypatch.setattr(Stack, "make", make_with_secret)
+    monkeypatch.setattr(Stack, "missing", lambda stack: [name for name in missing(stack) if name != "Key"])
+    monkeypatch.setattr(Terminal, "run", fail)
+    done = here("--yes")
+    assert "put the key into the secret, and read it as that role" in lines(done.stdout, "ok")
+    key, held = settings
+    assert key == held
+    assert key not in done.output
+    assert client.list_secrets()["SecretList"] == []
 
 
 def test_what_cannot_be_removed_is_named(aws: str, between: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +296,24 @@ def lists(stub: Stubber, resources: dict[str, str]) -> None:
         for name, status in resources.items()
     ]
     stub.add_response("list_stack_resources", {"StackResourceSummaries": summaries})
+
+
+def test_a_bucket_is_emptied_of_versions_and_delete_markers(scripted: Account) -> None:
+    """AWS keeps a bucket that has either; moto one that has versions."""
+    stack, (_, s3) = Stack(scripted), SERVICES["s3"]
+    bucket = f"{stack.name}-bucket-x"
+    version, marker = {"Key": "a", "VersionId": "1"}, {"Key": "b", "VersionId": "2"}
+    for outcome in ({}, {"Errors": [{"Key": "b", "Message": "why"}]}):
+        s3.add_response("list_buckets", {"Buckets": [{"Name": bucket}]})
+        s3.add_response("list_object_versions", {"Versions": [version], "DeleteMarkers": [marker]}, {"Bucket": bucket})
+        every = {"Bucket": bucket, "Delete": {"Objects": [version, marker], "Quiet": True}}
+        s3.add_response("delete_objects", outcome, every)
+        if outcome:
+            with pytest.raises(Failed, match="1 objects stay, b first: why"):
+                stack._remove_buckets()
+        else:
+            s3.add_response("delete_bucket", {}, {"Bucket": bucket})
+            stack._remove_buckets()
 
 
 def test_a_workgroup_in_which_queries_ran_keeps_no_stack(scripted: Account) -> None:
