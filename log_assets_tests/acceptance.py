@@ -282,9 +282,6 @@ class Terminal:
         """What a command printed. Raises `Failed` with its last lines."""
         ours = {*Settings.variables(), "f_key", "DAGSTER_HOME", "PORT", WITHOUT_KEY}
         environment = {name: value for name, value in os.environ.items() if name not in ours}
-        # The role's own, not the person's.
-        if "AWS_SESSION_TOKEN" in self.settings:
-            environment.pop("AWS_PROFILE", None)
         self.runs += 1
         done = subprocess.run(
             [sys.executable, "-m", "log_assets", *arguments],

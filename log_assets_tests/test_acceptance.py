@@ -20,7 +20,7 @@ from log_assets import aws as clients
 from log_assets_tests import acceptance
 from log_assets_tests.acceptance import PREFIX, ROOT, Account, Failed, Stack, Terminal, tell_cost
 from log_assets_tests.athena_server import AthenaServer
-from log_assets_tests.aws_proxy import Proxy, Refusal, proxy
+from log_assets_tests.aws_proxy import Call, Proxy, Refusal, proxy
 
 # moto says of each resource that its CloudFormation makes none; acceptance says so itself.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -213,6 +213,33 @@ def test_the_key_goes_through_the_secret_and_into_no_output(aws: str, monkeypatc
     assert key == held
     assert key not in done.output
     assert client.list_secrets()["SecretList"] == []
+
+
+def test_a_role_that_is_not_known_yet_is_waited_for(between: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> str:
+        raise Failed("as a test wants it")
+
+    refused: list[str] = []
+
+    def fault(call: Call) -> Refusal | None:
+        # Once each: the role is not known, and its rights are not.
+        if call.name not in ("sts AssumeRole", "s3 ListObjectsV2") or call.name in refused:
+            return None
+        refused.append(call.name)
+        return Refusal(403, "AccessDenied")
+
+    monkeypatch.setattr(acceptance, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(Terminal, "run", fail)
+    between.fault = fault
+    assert "take on the pipeline's role" in lines(here("--yes").stdout, "ok")
+    assert refused == ["sts AssumeRole", "s3 ListObjectsV2"]
+
+    monkeypatch.setattr(acceptance, "_ROLE_SECONDS", -1)
+    refused.clear()
+    said = here("--yes").stdout
+    assert lines(said, "FAILED") == ["take on the pipeline's role"]
+    assert "          your own rights must include sts:AssumeRole\n" in said
+    assert left() == []
 
 
 def test_what_cannot_be_removed_is_named(aws: str, between: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
