@@ -11,11 +11,11 @@ BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format reference template requirements test-slow test-trino test-browser fuzz aws-local \
-	bench install clean-demo clean
+	acceptance-aws bench install clean-demo clean
 
 help:
 	@echo 'The first target that is made also installs, into $(VENV): 1 to 2 minutes. Needs Python 3.11+, make and git.'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## from 24 hours of demo logs to a query: 1 minute; then the UI, until Ctrl+C (UI=0: without)
 	@mkdir -p $(DEMO)
@@ -63,6 +63,9 @@ fuzz: $(STAMP) ## bodies, tokens and payloads against slower readers: 250,000 ca
 
 aws-local: $(STAMP) ## S3, Glue, Trino and Athena on this machine, until Ctrl+C (Java 24+, Maven)
 	@$(BIN)/python -m log_assets_tests.aws_local
+
+acceptance-aws: $(STAMP) ## one run on your AWS account, and all of it taken down: 10 minutes, a US cent (YES=1, KEEP=1)
+	@$(BIN)/python -m log_assets_tests.acceptance $(if $(YES),--yes) $(if $(KEEP),--keep)
 
 bench: $(BENCH_STAMP) ## everything against its peers: 15 minutes; QUICK=1 takes two
 	@$(BIN)/python -m bench $(if $(QUICK),--quick)

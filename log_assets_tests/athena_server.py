@@ -92,6 +92,11 @@ class AthenaServer:
     def GetWorkGroup(self, body: dict[str, Any]) -> dict[str, Any]:
         return self._workgroup(body["WorkGroup"]).shown(body["WorkGroup"])
 
+    def DeleteWorkGroup(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._workgroup(body["WorkGroup"])
+        del self.workgroups[body["WorkGroup"]]
+        return {}
+
     def StartQueryExecution(self, body: dict[str, Any]) -> dict[str, Any]:
         name = body.get("WorkGroup", "primary")
         workgroup = self._workgroup(name)

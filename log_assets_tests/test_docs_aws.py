@@ -13,6 +13,7 @@ from log_assets.defs.sensors import Rules
 from log_assets.query.sql import saved_queries
 from log_assets.steps.capture import Pace
 from log_assets.steps.due import _OVERLAP_HOURS
+from log_assets_tests.acceptance import GETS_A_COMMAND, LISTS_A_COMMAND, prices
 from log_assets_tests.cloudformation import Template
 
 ROOT = Path(__file__).parent.parent
@@ -51,10 +52,15 @@ def test_names_and_files_in_the_docs_exist() -> None:
     assert template.resource("Key")["Name"] in DOCS
 
 
+def test_what_acceptance_estimates_stands_in_the_docs() -> None:
+    said = " ".join(section("Try it on your account").split())
+    assert f"{LISTS_A_COMMAND} LIST or refused PUT and {GETS_A_COMMAND} GET a command, 2 GET a window" in said
+
+
 @pytest.mark.parametrize("rate", [1, 100, 10_000])
 def test_the_costs_are_what_the_arithmetic_gives(rate: int) -> None:
     """The formulas of the docs, with the prices and sizes that stand in them."""
-    price = {name: float(value) for name, value in re.findall(r"^\| ([a-zA-Z ]+) \| \$([\d.]+) ", DOCS, re.MULTILINE)}
+    price = prices()
     pace = Pace()
     # A window of 100 records, unless so many come that it must be larger.
     size = max(100, math.ceil(rate / 60 * pace.floor / pace.overlap))
