@@ -46,6 +46,10 @@ dates AS (
       WHEN regexp_like(t_text, '^[1-9][0-9]{11,12}([.][0-9]{1,9})?\z') THEN TRY_CAST(regexp_extract(t_text, '^([0-9]+)', 1) AS bigint)
     END AS t_epoch
   FROM texts
+),
+minutes AS (
+  SELECT *, CAST(floor(t_epoch / 6E4) AS bigint) AS t_minute
+  FROM dates
 )
 SELECT
   CASE
@@ -67,11 +71,12 @@ SELECT
     date_add('minute', CASE WHEN t_sign = '-' THEN t_offset ELSE -t_offset END, TRY_CAST(t_local AS timestamp(3))),
     CASE
       WHEN t_epoch >= 946684800000 AND t_epoch < 4102444800000
-      THEN date_add('millisecond', t_epoch, TIMESTAMP '1970-01-01 00:00:00.000')
+      -- In two steps: of whatever unit, no more than an integer can be added.
+      THEN date_add('millisecond', t_epoch - t_minute * 60000, date_add('minute', t_minute, TIMESTAMP '1970-01-01 00:00:00.000'))
     END
   ) AS in_date,
   COALESCE(detail.message, CASE WHEN substr(json_format(x_message), 1, 1) = '"' THEN json_extract_scalar(extra, '$.detail.message') END) AS message,
   COALESCE(detail.levelname, CASE WHEN substr(json_format(x_levelname), 1, 1) = '"' THEN json_extract_scalar(extra, '$.detail.levelname') END) AS levelname,
   hour,
   extra
-FROM dates
+FROM minutes
