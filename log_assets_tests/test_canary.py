@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -211,7 +212,9 @@ def _in_the_browser(cycle: Cycle, ui: Ui) -> None:
                 answers.append(ui.ask("query($it: [String!]!) { capturedLogs(logKey: $it) { stdout stderr } }", it=key))
     cycle.watch.look("what GraphQL answers", json.dumps(answers, ensure_ascii=False).encode())
     for process in [ui.process, *ui.process.children(recursive=True)]:
-        cycle.watch.look("the process list", " ".join(process.cmdline()).encode())
+        # One may have ended meanwhile.
+        with contextlib.suppress(psutil.Error):
+            cycle.watch.look("the process list", " ".join(process.cmdline()).encode())
 
 
 def runs(ui: Ui) -> list[dict[str, Any]]:
