@@ -115,7 +115,7 @@ def test_a_partition_with_its_metadata(chromium: str, site: Ui, tmp_path: Path) 
 def test_a_check_with_its_reason(chromium: str, site: Ui, tmp_path: Path) -> None:
     shown = page(chromium, f"{site.url}/assets/compact_logs?view=checks", tmp_path)
     assert "no_record_id_is_missing" in shown
-    assert "2 records were lost before records of this hour: ids 150-151" in shown
+    assert "2 records are missing before records of this hour: ids 150-151" in shown
 
 
 @pytest.fixture(scope="module")
